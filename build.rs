@@ -1,0 +1,13 @@
+//! Tells the crate which compiler builds it; segments carry it as `service.runtime_version`.
+
+use std::{env, process::Command};
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    let version = env::var_os("RUSTC")
+        .and_then(|rustc| Command::new(rustc).arg("--version").output().ok())
+        .and_then(|output| String::from_utf8(output.stdout).ok())
+        .and_then(|text| text.split_whitespace().nth(1).map(str::to_owned))
+        .unwrap_or_else(|| "unknown".to_owned());
+    println!("cargo::rustc-env=TOWER_XRAY_RUSTC_VERSION={version}");
+}

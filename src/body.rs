@@ -1,0 +1,60 @@
+//! Following a body to its true end, for servers and clients alike.
+//!
+//! In: a body and whoever waits for its end. Out: the same frames, and word of what became of them.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Buf;
+use http_body::{Body, Frame};
+
+use crate::document::Description;
+
+/// Waits for the end of a body. Dropping it unfinished tells that nobody wants the rest.
+pub(crate) trait Watch {
+    /// Runs a part of the body in its context.
+    fn enter<T>(&mut self, work: impl FnOnce() -> T) -> T;
+
+    /// So many bytes have passed.
+    fn pass(&mut self, bytes: usize);
+
+    /// The body has ended.
+    fn complete(&mut self);
+
+    /// The body has failed.
+    fn fail(&mut self, describe: impl FnOnce() -> Description);
+
+    /// Whether the body is the remote side's, so that its errors are, too.
+    const REMOTE: bool;
+}
+
+/// Polls a body on behalf of its watch, which is dropped when the body is over.
+pub(crate) fn poll_frame<B, W>(
+    mut body: Pin<&mut B>,
+    watch: &mut Option<W>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<B::Data>, B::Error>>>
+where
+    B: Body,
+    B::Error: fmt::Display + 'static,
+    W: Watch,
+{
+    let Some(watching) = watch else { return body.poll_frame(cx) };
+    let frame = ready!(watching.enter(|| body.as_mut().poll_frame(cx)));
+    let over = match &frame {
+        Some(Ok(frame)) => {
+            watching.pass(frame.data_ref().map_or(0, Buf::remaining));
+            // A consumer that knows the length beforehand does not ask for the end.
+            body.is_end_stream().then(|| watching.complete())
+        }
+        Some(Err(error)) => Some(watching.fail(|| Description::of_opaque(error, W::REMOTE))),
+        None => Some(watching.complete()),
+    };
+    if over.is_some() {
+        *watch = None;
+    }
+    Poll::Ready(frame)
+}

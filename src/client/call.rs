@@ -1,0 +1,153 @@
+//! One call: the subsegment's owner, from the request to the end of the response's body.
+
+use std::panic;
+
+use http::{HeaderMap, Method, StatusCode, Uri, header::HOST};
+
+use super::layer::Settings;
+use crate::{
+    body::Watch,
+    context,
+    document::{AsError, Description, Namespace},
+    entity::{Entity, Subsegment},
+    header::X_AMZN_TRACE_ID,
+    w3c,
+};
+
+#[derive(Debug)]
+pub(super) struct Call {
+    /// Taken when the call is over.
+    subsegment: Option<Subsegment>,
+    responded: bool,
+    expected: Option<u64>,
+    received: u64,
+}
+
+impl Call {
+    /// Begins a call as part of `caller`, and writes its header; nothing if there is no caller.
+    pub(super) fn begin(
+        settings: &Settings,
+        caller: &Entity,
+        method: &Method,
+        uri: &Uri,
+        headers: &mut HeaderMap,
+    ) -> Option<Self> {
+        if caller.is_none() {
+            settings.report_missing_context();
+            return None;
+        }
+        let target = Target::new(uri, headers);
+        let subsegment = caller.begin_subsegment_with(&target.name(), |tree, index| {
+            let method = tree.write_string(method.as_str());
+            let url = tree.write_with(|url| target.write_url(url));
+            let node = tree.node_mut(index);
+            node.namespace = Some(Namespace::Remote);
+            node.http.method = method;
+            node.http.url = url;
+            node.http.traced = settings.traced;
+        });
+        if let Some(header) = subsegment.header() {
+            // A header that was copied along from an inbound request would make the callee our sibling.
+            headers.insert(&X_AMZN_TRACE_ID, header.to_header_value());
+            if let Some(traceparent) = w3c::format(&header).filter(|_| settings.traceparent) {
+                headers.insert(&w3c::TRACEPARENT, traceparent);
+            }
+        }
+        Some(Self { subsegment: Some(subsegment), responded: false, expected: None, received: 0 })
+    }
+
+    /// The entity that code inside of the client belongs to.
+    pub(super) fn entity(&self) -> Entity {
+        self.subsegment.as_ref().map_or_else(Entity::none, |subsegment| subsegment.entity().clone())
+    }
+
+    pub(super) fn is_recorded(&self) -> bool {
+        self.subsegment.as_ref().is_some_and(|subsegment| subsegment.is_recorded())
+    }
+
+    /// There is a response.
+    pub(super) fn respond(&mut self, status: StatusCode, headers: &HeaderMap) {
+        let Some(subsegment) = &self.subsegment else { return };
+        subsegment.set_status(status);
+        self.responded = true;
+        self.expected = headers.get(http::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    }
+
+    /// There is an error instead of a response.
+    pub(super) fn fail_with<E: AsError<K>, K>(&mut self, error: &E) {
+        self.fail(|| Description::of_error(error.as_error(), E::type_name(), true));
+    }
+}
+
+impl Watch for Call {
+    const REMOTE: bool = true;
+
+    fn enter<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let Some(subsegment) = &mut self.subsegment else { return work() };
+        context::enter(subsegment.entity_mut(), work).unwrap_or_else(|panic| {
+            if let Some(subsegment) = self.subsegment.take() {
+                subsegment.record_panic(&*panic);
+            }
+            panic::resume_unwind(panic)
+        })
+    }
+
+    fn pass(&mut self, bytes: usize) {
+        self.received += bytes as u64;
+    }
+
+    fn complete(&mut self) {
+        let Some(subsegment) = self.subsegment.take() else { return };
+        subsegment.set_content_length(self.expected.unwrap_or(self.received));
+    }
+
+    fn fail(&mut self, describe: impl FnOnce() -> Description) {
+        let Some(subsegment) = self.subsegment.take() else { return };
+        subsegment.add_cause(describe);
+        subsegment.set_fault();
+        if self.responded {
+            subsegment.set_content_length(self.received);
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if self.responded {
+            // Whoever has not read the body has seen what it wanted.
+            self.complete();
+        } else {
+            self.fail(|| Description::of_text("Cancelled", "the call was dropped before there was a response", false));
+        }
+    }
+}
+
+/// Whom a request goes to.
+struct Target<'a> {
+    scheme: &'a str,
+    /// With its port unless that is the default, without credentials.
+    authority: String,
+    path: &'a str,
+}
+
+impl<'a> Target<'a> {
+    fn new(uri: &'a Uri, headers: &HeaderMap) -> Self {
+        let scheme = uri.scheme_str().unwrap_or("http");
+        let authority = uri.authority().map(http::uri::Authority::as_str);
+        let authority = authority.or_else(|| headers.get(HOST)?.to_str().ok()).unwrap_or_default();
+        let authority = authority.rsplit('@').next().unwrap_or_default();
+        let default_port = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
+        let authority = authority.strip_suffix(default_port).unwrap_or(authority).to_owned();
+        Self { scheme, authority, path: uri.path() }
+    }
+
+    fn name(&self) -> &str {
+        &self.authority
+    }
+
+    fn write_url(&self, url: &mut String) {
+        for part in [self.scheme, "://", &self.authority, self.path] {
+            url.push_str(part);
+        }
+    }
+}

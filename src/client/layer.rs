@@ -1,0 +1,126 @@
+//! The layer and its settings.
+
+use std::{
+    fmt,
+    marker::PhantomData,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
+
+use tower_layer::Layer;
+
+use super::XRayClient;
+use crate::{
+    context::ContextMissing,
+    document::{Boxed, Typed},
+    environment::Environment,
+};
+
+/// Traces every call. See the [module documentation](super).
+///
+/// `K` says what the errors of the inner service are: errors ([`Typed`]), or boxes of them
+/// ([`boxed_errors`](Self::boxed_errors)).
+#[must_use]
+pub struct XRayClientLayer<K = Typed> {
+    pub(super) settings: Settings,
+    kind: PhantomData<fn() -> K>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) traced: bool,
+    pub(super) traceparent: bool,
+    context_missing: ContextMissing,
+    /// A missing context has been reported as an error.
+    reported: Arc<AtomicBool>,
+}
+
+impl XRayClientLayer {
+    /// Traces calls. There is nothing to configure: the current entity brings its recorder along.
+    ///
+    /// `AWS_XRAY_CONTEXT_MISSING` says what a missing context is worth: `IGNORE_ERROR`, `LOG_ERROR`, or
+    /// `RUNTIME_ERROR`, which is taken for `LOG_ERROR`.
+    pub fn new() -> Self {
+        Self { settings: Settings::default(), kind: PhantomData }
+    }
+
+    /// For a client whose error is a `Box<dyn Error + Send + Sync>`, as that of tower's timeout and buffer is.
+    pub fn boxed_errors(self) -> XRayClientLayer<Boxed> {
+        XRayClientLayer { settings: self.settings, kind: PhantomData }
+    }
+}
+
+impl<K> XRayClientLayer<K> {
+    /// Says that the services called send segments themselves. Off by default.
+    ///
+    /// X-Ray takes a trace for broken where such a segment does not arrive, and needs no such promise where it does.
+    pub fn traced(mut self, on: bool) -> Self {
+        self.settings.traced = on;
+        self
+    }
+
+    /// Whether calls carry `traceparent` too, for services that know W3C Trace Context only. Off by default.
+    pub fn traceparent(mut self, on: bool) -> Self {
+        self.settings.traceparent = on;
+        self
+    }
+
+    /// What to say about calls outside of any trace, unless `AWS_XRAY_CONTEXT_MISSING` says it.
+    pub fn context_missing(mut self, context_missing: ContextMissing) -> Self {
+        self.settings.context_missing = Environment::process().context_missing().unwrap_or(context_missing);
+        self
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            traced: false,
+            traceparent: false,
+            context_missing: Environment::process().context_missing().unwrap_or_default(),
+            reported: Arc::default(),
+        }
+    }
+}
+
+impl Settings {
+    pub(super) fn report_missing_context(&self) {
+        match self.context_missing {
+            ContextMissing::IgnoreError => {}
+            ContextMissing::LogDebug => tracing::debug!("a call is not traced: it belongs to no segment"),
+            ContextMissing::LogError => {
+                if !self.reported.swap(true, Relaxed) {
+                    tracing::error!("calls are not traced: they belong to no segment (said once)");
+                }
+            }
+        }
+    }
+}
+
+impl<S, K> Layer<S> for XRayClientLayer<K> {
+    type Service = XRayClient<S, K>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        XRayClient::new(inner, self.settings.clone())
+    }
+}
+
+impl<K> Clone for XRayClientLayer<K> {
+    fn clone(&self) -> Self {
+        Self { settings: self.settings.clone(), kind: PhantomData }
+    }
+}
+
+impl Default for XRayClientLayer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<K> fmt::Debug for XRayClientLayer<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("XRayClientLayer").field("settings", &self.settings).finish()
+    }
+}

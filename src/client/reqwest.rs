@@ -1,0 +1,166 @@
+//! reqwest: [`XRayClientLayer`](crate::XRayClientLayer) around its client, and a middleware for reqwest-middleware.
+//!
+//! ```
+//! use tower::{Service, ServiceBuilder};
+//! use tower_xray::XRayClientLayer;
+//!
+//! # async fn call() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut client = ServiceBuilder::new().layer(XRayClientLayer::new()).service(reqwest::Client::new());
+//! let request = reqwest::Request::new(http::Method::GET, "http://pricing.internal/quote".parse()?);
+//! let quote = client.call(request).await?.text().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Redirects and reqwest's own retries are one call with one subsegment.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use ::reqwest::{Body, Request, Response, ResponseBuilderExt};
+use http::Uri;
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::{ResponseBody, XRayClient, call::Call, future, layer::Settings};
+use crate::{
+    body::Watch,
+    context::current,
+    document::AsError,
+    entity::Entity,
+};
+
+impl<S, K> Service<Request> for XRayClient<S, K>
+where
+    S: Service<Request, Response = Response>,
+    S::Error: AsError<K>,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, K>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let mut call = begin(&self.settings, &current(), &mut request);
+        let future = match &mut call {
+            Some(call) => call.enter(|| self.inner.call(request)),
+            None => self.inner.call(request),
+        };
+        ResponseFuture { inner: future::ResponseFuture::new(future, call) }
+    }
+}
+
+pin_project! {
+    /// The future of [`XRayClient`] around a reqwest client.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless they are polled"]
+    pub struct ResponseFuture<F, K> {
+        #[pin]
+        inner: future::ResponseFuture<F, K>,
+    }
+}
+
+impl<F, K, E> Future for ResponseFuture<F, K>
+where
+    F: Future<Output = Result<Response, E>>,
+    E: AsError<K>,
+{
+    type Output = Result<Response, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let result = ready!(self.project().inner.poll_call(cx));
+        Poll::Ready(result.map(|(response, call)| follow(response, call)))
+    }
+}
+
+/// Begins a call.
+fn begin(settings: &Settings, caller: &Entity, request: &mut Request) -> Option<Call> {
+    // reqwest has checked its URL; what `http` does not take nevertheless is recorded without host and path.
+    let uri: Uri = request.url().as_str().parse().unwrap_or_default();
+    let method = request.method().clone();
+    Call::begin(settings, caller, &method, &uri, request.headers_mut())
+}
+
+/// Lets the call follow the body of its response.
+fn follow(response: Response, call: Option<Call>) -> Response {
+    let Some(mut call) = call else { return response };
+    call.respond(response.status(), response.headers());
+    if !call.is_recorded() {
+        return response;
+    }
+    let url = response.url().clone();
+    let (parts, body) = http::Response::from(response).into_parts();
+    let body = Body::wrap(ResponseBody::new(body, Some(call)));
+    // The URL would be lost on the way through `http::Response`.
+    let mut response = http::Response::builder().url(url).body(body).unwrap_or_default();
+    *response.status_mut() = parts.status;
+    *response.version_mut() = parts.version;
+    *response.headers_mut() = parts.headers;
+    response.extensions_mut().extend(parts.extensions);
+    response.into()
+}
+
+#[cfg(feature = "reqwest-middleware")]
+pub use self::middleware::XRayMiddleware;
+
+#[cfg(feature = "reqwest-middleware")]
+mod middleware {
+    use ::reqwest::{Request, Response};
+    use http::Extensions;
+    use reqwest_middleware::{Middleware, Next, Result};
+
+    use super::{begin, follow};
+    use crate::{
+        client::{XRayClientLayer, future::ResponseFuture, layer::Settings},
+        context::current,
+        entity::Entity,
+    };
+
+    /// Traces every call, as a middleware of reqwest-middleware.
+    ///
+    /// Before a retry middleware it records one subsegment for all attempts, behind it one for each.
+    ///
+    /// ```
+    /// use tower_xray::client::reqwest::XRayMiddleware;
+    ///
+    /// let client = reqwest_middleware::ClientBuilder::new(reqwest::Client::new()).with(XRayMiddleware::new()).build();
+    /// ```
+    #[derive(Clone, Debug)]
+    pub struct XRayMiddleware(Settings);
+
+    impl XRayMiddleware {
+        /// Traces calls. There is nothing to configure: the current entity brings its recorder along.
+        #[must_use]
+        pub fn new() -> Self {
+            Self::with(XRayClientLayer::new())
+        }
+
+        /// Traces calls with the settings of a layer.
+        #[must_use]
+        pub fn with(layer: XRayClientLayer) -> Self {
+            Self(layer.settings)
+        }
+    }
+
+    impl Default for XRayMiddleware {
+        fn default() -> Self {
+            Self::new()
+        }
+    }
+
+    #[async_trait::async_trait]
+    impl Middleware for XRayMiddleware {
+        async fn handle(&self, mut request: Request, extensions: &mut Extensions, next: Next<'_>) -> Result<Response> {
+            let caller = extensions.get::<Entity>().cloned().unwrap_or_else(current);
+            let call = begin(&self.0, &caller, &mut request);
+            let mut future = std::pin::pin!(ResponseFuture::new(next.run(request, extensions), call));
+            let (response, call) = std::future::poll_fn(|cx| future.as_mut().poll_call(cx)).await?;
+            Ok(follow(response, call))
+        }
+    }
+}

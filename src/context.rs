@@ -1,0 +1,142 @@
+//! The current entity: what the code that runs right now belongs to.
+//!
+//! In: the entity of a request, lent to the thread for every poll of its future and body. Out: [`current`], for
+//! anything that is called from there, and for the clients that continue the trace.
+//!
+//! The context does not follow `tokio::spawn` by itself; [`FutureExt`](crate::FutureExt) takes it along.
+//!
+//! ```
+//! # use tower_xray::{Recorder, emitter::InMemoryEmitter, sampling::SampleAll};
+//! # let recorder = Recorder::builder().emitter(InMemoryEmitter::new()).sampling(SampleAll).build()?;
+//! let segment = recorder.begin_segment("nightly-report");
+//! {
+//!     let _entered = segment.enter();
+//!     tower_xray::current().add_annotation("rows", 5_000);
+//! }
+//! assert!(tower_xray::current().is_none());
+//! # Ok::<(), tower_xray::recorder::BuildError>(())
+//! ```
+
+use std::{
+    any::Any,
+    cell::Cell,
+    marker::PhantomData,
+    panic::{self, AssertUnwindSafe},
+};
+
+use crate::{
+    document::{AsError, Description},
+    entity::Entity,
+};
+
+thread_local! {
+    static CURRENT: Cell<Entity> = const { Cell::new(Entity::none()) };
+}
+
+/// The entity that the running code belongs to; [`Entity::none`] if there is none.
+#[must_use]
+pub fn current() -> Entity {
+    CURRENT
+        .try_with(|current| {
+            let entity = current.take();
+            let copy = entity.clone();
+            current.set(entity);
+            copy
+        })
+        .unwrap_or_default()
+}
+
+/// What a client says when it is called outside of any trace. The call goes through in any case.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ContextMissing {
+    /// Nothing.
+    IgnoreError,
+    /// One event of level debug for every call.
+    #[default]
+    LogDebug,
+    /// One event of level error, the first time.
+    LogError,
+}
+
+/// Makes an entity the current one of the thread while it lives. See [`Entity::enter`].
+#[derive(Debug)]
+#[must_use = "the entity is current only while this guard lives"]
+pub struct Entered {
+    outer: Entity,
+    /// It is about this thread.
+    not_send: PhantomData<*const ()>,
+}
+
+impl Entered {
+    pub(crate) fn new(entity: Entity) -> Self {
+        Self { outer: replace(entity), not_send: PhantomData }
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        replace(std::mem::take(&mut self.outer));
+    }
+}
+
+/// Runs sync code in a subsegment of the current entity; an `Err` becomes its fault and cause, and is passed on.
+///
+/// ```
+/// let parsed = tower_xray::context::capture_blocking("parse", || "4x2".parse::<u32>());
+/// assert!(parsed.is_err());
+/// ```
+///
+/// # Errors
+///
+/// Those of `work`.
+///
+/// # Panics
+///
+/// When `work` does; the panic is recorded first.
+pub fn capture_blocking<T, E: AsError<K>, K>(name: &str, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    let mut subsegment = current().begin_subsegment(name);
+    let result = enter(subsegment.entity_mut(), work).unwrap_or_else(|panic| {
+        subsegment.record_panic(&*panic);
+        panic::resume_unwind(panic)
+    });
+    if let Err(error) = &result {
+        subsegment.add_fault(error);
+    }
+    result
+}
+
+/// Lends an entity to the thread while `work` runs, and hands a panic back instead of letting it pass.
+pub(crate) fn enter<T>(entity: &mut Entity, work: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send>> {
+    struct Lent<'a>(&'a mut Entity);
+
+    impl Lent<'_> {
+        fn swap(&mut self) {
+            *self.0 = replace(std::mem::take(self.0));
+        }
+    }
+
+    impl Drop for Lent<'_> {
+        fn drop(&mut self) {
+            self.swap();
+        }
+    }
+
+    let mut lent = Lent(entity);
+    lent.swap();
+    // Whoever gets the panic resumes it, so nobody sees what it has left behind.
+    panic::catch_unwind(AssertUnwindSafe(work))
+}
+
+impl Entity {
+    /// Records a panic that is about to go on.
+    pub(crate) fn record_panic(&self, payload: &(dyn Any + Send)) {
+        self.add_cause(|| Description::of_panic(payload));
+        self.set_fault();
+    }
+}
+
+/// While the thread ends there is no context any more.
+fn replace(entity: Entity) -> Entity {
+    CURRENT.try_with(|current| current.replace(entity)).unwrap_or_default()
+}

@@ -1,0 +1,256 @@
+//! Errors and panics as the exceptions of a segment document.
+//!
+//! In: an error with its `source()` chain, or the payload of a panic. Out: descriptions bounded in number and length,
+//! outermost first, each of which the next one caused.
+
+use std::{
+    any::Any,
+    backtrace::Backtrace,
+    borrow::Cow,
+    error::Error,
+    fmt::{self, Write},
+    ops::Deref,
+};
+
+use super::text::{MAX_STRING, MAX_VALUE};
+
+/// Exceptions kept of one chain; of a longer one, the last place goes to its root cause.
+const MAX_CHAIN: usize = 32;
+/// A chain is followed this far, in case it never ends.
+const MAX_DEPTH: usize = 10_000;
+/// The X-Ray SDK for Java keeps as many frames.
+const MAX_FRAMES: usize = 50;
+
+/// Marks errors that implement [`Error`] themselves. See [`AsError`].
+#[derive(Debug)]
+pub enum Typed {}
+
+/// Marks pointers to errors: `Box<dyn Error + Send + Sync>`, `anyhow::Error` and the like. See [`AsError`].
+#[derive(Debug)]
+pub enum Boxed {}
+
+/// Anything that an exception can be made of: errors ([`Typed`]) and pointers to errors ([`Boxed`]).
+///
+/// No type is both, so functions such as [`capture`](crate::capture) infer `Kind`; layers ask for it by
+/// [`boxed_errors`](crate::XRayLayer::boxed_errors).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be recorded as an exception",
+    label = "neither an error nor a box of one",
+    note = "if this is the error of a service and it is a `BoxError`, call `.boxed_errors()` on the X-Ray layer; \
+            if it is no error, use `.in_subsegment(name)` instead of `capture`"
+)]
+pub trait AsError<Kind> {
+    /// The error itself.
+    fn as_error(&self) -> &(dyn Error + 'static);
+
+    /// Its type, where it is known.
+    #[must_use]
+    fn type_name() -> Option<&'static str>;
+}
+
+impl<E: Error + 'static> AsError<Typed> for E {
+    fn as_error(&self) -> &(dyn Error + 'static) {
+        self
+    }
+
+    fn type_name() -> Option<&'static str> {
+        Some(std::any::type_name::<E>())
+    }
+}
+
+impl<P> AsError<Boxed> for P
+where
+    P: Deref,
+    P::Target: private::DynError,
+{
+    fn as_error(&self) -> &(dyn Error + 'static) {
+        private::DynError::as_error(&**self)
+    }
+
+    fn type_name() -> Option<&'static str> {
+        None
+    }
+}
+
+mod private {
+    use std::error::Error;
+
+    /// The trait objects that an error can be behind. This trait is sealed.
+    #[expect(unnameable_types, reason = "sealed")]
+    pub trait DynError {
+        fn as_error(&self) -> &(dyn Error + 'static);
+    }
+
+    macro_rules! dyn_error {
+        ($($object:ty),*) => {$(
+            impl DynError for $object {
+                fn as_error(&self) -> &(dyn Error + 'static) {
+                    self
+                }
+            }
+        )*};
+    }
+
+    dyn_error!(dyn Error + 'static, dyn Error + Send + 'static, dyn Error + Send + Sync + 'static);
+}
+
+/// Puts an error into a response's extensions, so that its segment tells why the status is what it is.
+///
+/// Whether the segment is an error or a fault is still the status's to say.
+///
+/// ```
+/// use http::{Response, StatusCode};
+/// use tower_xray::document::RecordedError;
+///
+/// fn into_response(error: std::io::Error) -> Response<String> {
+///     let mut response = Response::new("try again later".to_owned());
+///     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+///     response.extensions_mut().insert(RecordedError::new(error));
+///     response
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct RecordedError(std::sync::Arc<Description>);
+
+impl RecordedError {
+    /// Describes an error and its chain of sources; also a boxed one, or a plain text.
+    pub fn new<E: Into<Box<dyn Error + Send + Sync>>>(error: E) -> Self {
+        Self(Description::of_error(&*error.into(), None, false).into())
+    }
+
+    pub(crate) fn description(&self) -> &Description {
+        &self.0
+    }
+}
+
+/// A chain of exceptions that is not yet part of a document.
+#[derive(Clone, Debug)]
+pub(crate) struct Description {
+    /// Outermost first; never empty.
+    pub(crate) exceptions: Vec<Exception>,
+    /// Where the outermost was recorded; empty unless backtraces are on.
+    pub(crate) stack: Vec<Frame>,
+    /// Frames left out at the end of the stack.
+    pub(crate) truncated: u32,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Exception {
+    pub(crate) kind: Cow<'static, str>,
+    pub(crate) message: String,
+    pub(crate) remote: bool,
+    /// Exceptions left out between this one and the next.
+    pub(crate) skipped: u32,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Frame {
+    pub(crate) label: String,
+    pub(crate) path: String,
+    pub(crate) line: u32,
+}
+
+impl Description {
+    /// `kind` is the type of the error, if it is known; the types of its sources never are.
+    pub(crate) fn of_error(error: &(dyn Error + 'static), kind: Option<&'static str>, remote: bool) -> Self {
+        let mut exceptions: Vec<Exception> = Vec::new();
+        let chain = std::iter::successors(Some(error), |&error| error.source()).take(MAX_DEPTH);
+        let mut root_cause = None;
+        for (depth, error) in chain.enumerate() {
+            if depth < MAX_CHAIN {
+                let kind = kind.filter(|_| depth == 0).map_or_else(|| debug_name(error).into(), Cow::Borrowed);
+                exceptions.push(Exception { kind, message: bounded(error, MAX_VALUE), remote, skipped: 0 });
+            } else {
+                root_cause = Some((error, depth));
+            }
+        }
+        if let (Some((error, depth)), Some(last)) = (root_cause, exceptions.last_mut()) {
+            last.kind = debug_name(error).into();
+            last.message = bounded(error, MAX_VALUE);
+            exceptions[MAX_CHAIN - 2].skipped = (depth + 1 - MAX_CHAIN) as u32;
+        }
+        Self { exceptions, stack: Vec::new(), truncated: 0 }
+    }
+
+    /// An error of which only the text is certain, and its sources if it is a box that is known.
+    pub(crate) fn of_opaque<E: fmt::Display + 'static>(error: &E, remote: bool) -> Self {
+        match (error as &dyn Any).downcast_ref::<Box<dyn Error + Send + Sync>>() {
+            Some(boxed) => Self::of_error(&**boxed, None, remote),
+            None => Self::of_text(std::any::type_name::<E>(), error, remote),
+        }
+    }
+
+    pub(crate) fn of_panic(payload: &(dyn Any + Send)) -> Self {
+        let message = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
+            (Some(text), _) => text,
+            (None, Some(text)) => text.as_str(),
+            (None, None) => "a panic whose payload is not text",
+        };
+        Self::of_text("panic", message, false)
+    }
+
+    pub(crate) fn of_text(kind: &'static str, message: impl fmt::Display, remote: bool) -> Self {
+        let message = bounded(message, MAX_VALUE);
+        let exception = Exception { kind: Cow::Borrowed(kind), message, remote, skipped: 0 };
+        Self { exceptions: vec![exception], stack: Vec::new(), truncated: 0 }
+    }
+
+    /// Adds the stack of the caller, without the frames of this crate on top of it.
+    pub(crate) fn with_stack(mut self) -> Self {
+        let text = Backtrace::force_capture().to_string();
+        let frames = parse_frames(&text);
+        let own = frames.iter().rposition(|frame| frame.label.contains("tower_xray::")).map_or(0, |last| last + 1);
+        self.truncated = (frames.len() - own).saturating_sub(MAX_FRAMES) as u32;
+        self.stack = frames.into_iter().skip(own).take(MAX_FRAMES).collect();
+        self
+    }
+}
+
+/// The first name in an error's `Debug` text: the only trace of its type that a trait object leaves.
+fn debug_name(error: &dyn Error) -> String {
+    let text = bounded(format_args!("{error:?}"), MAX_STRING);
+    let name = text.split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':').next().unwrap_or_default();
+    if name.is_empty() { "error".to_owned() } else { name.to_owned() }
+}
+
+/// At most `max` characters of a text, without writing out the rest of it.
+fn bounded(text: impl fmt::Display, max: usize) -> String {
+    struct Bounded {
+        text: String,
+        left: usize,
+    }
+
+    impl Write for Bounded {
+        fn write_str(&mut self, part: &str) -> fmt::Result {
+            let kept = super::text::cut(part, self.left);
+            self.text.push_str(kept);
+            self.left -= kept.chars().count();
+            if kept.len() < part.len() { Err(fmt::Error) } else { Ok(()) }
+        }
+    }
+
+    let mut out = Bounded { text: String::new(), left: max };
+    // An error means that the bound is reached.
+    let _ = write!(out, "{text}");
+    out.text
+}
+
+/// Reads the standard library's backtrace text: `N: label` lines, each followed by `at path:line:column` if known.
+fn parse_frames(text: &str) -> Vec<Frame> {
+    let mut frames: Vec<Frame> = Vec::new();
+    for line in text.lines().map(str::trim) {
+        if let Some(place) = line.strip_prefix("at ") {
+            let mut parts = place.rsplitn(3, ':');
+            let (_column, line, path) = (parts.next(), parts.next(), parts.next());
+            if let (Some(frame), Some(path)) = (frames.last_mut(), path) {
+                frame.path = bounded(path, MAX_STRING);
+                frame.line = line.and_then(|line| line.parse().ok()).unwrap_or(0);
+            }
+        } else if let Some((number, label)) = line.split_once(": ") {
+            if number.bytes().all(|byte| byte.is_ascii_digit()) {
+                frames.push(Frame { label: bounded(label, MAX_STRING), path: String::new(), line: 0 });
+            }
+        }
+    }
+    frames
+}

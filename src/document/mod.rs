@@ -1,0 +1,44 @@
+//! Segment documents: what is known of a segment when it has closed, and its JSON.
+//!
+//! In: closed entities. Out: JSON that AWS X-Ray, the X-Ray daemon, the CloudWatch agent and the OpenTelemetry
+//! collector accept. What one of them would refuse cannot be built: ids, names, keys and numbers are held in types, or
+//! repaired, when they are added.
+//!
+//! ```
+//! use tower_xray::{Recorder, emitter::InMemoryEmitter, sampling::SampleAll};
+//!
+//! let emitter = InMemoryEmitter::new();
+//! let recorder = Recorder::builder().emitter(emitter.clone()).sampling(SampleAll).build()?;
+//! let segment = recorder.begin_segment("nightly-report");
+//! segment.add_annotation("rows", 5_000);
+//! segment.close();
+//!
+//! let [document] = &emitter.take()[..] else { panic!("one segment, one document") };
+//! assert_eq!(document.annotation("rows"), Some(5_000.into()));
+//! assert!(document.to_json().contains(r#""annotations":{"rows":5000}"#));
+//! # Ok::<(), tower_xray::recorder::BuildError>(())
+//! ```
+
+mod annotation;
+mod cause;
+mod segment;
+mod serialize;
+mod split;
+mod text;
+mod tree;
+
+pub use self::{
+    annotation::AnnotationValue,
+    cause::{AsError, Boxed, RecordedError, Typed},
+    segment::{EntityDocument, SegmentDocument},
+    split::{MAX_DOCUMENT, Split},
+    text::{InvalidNameError, SegmentName},
+    tree::Namespace,
+};
+pub(crate) use self::{
+    cause::Description,
+    segment::Kind,
+    serialize::Service,
+    split::MAX_DEPTH,
+    tree::{Index, NONE, Node, Tree},
+};

@@ -1,0 +1,439 @@
+//! The tree as JSON, in one pass and straight into the caller's buffer.
+//!
+//! In: a closed tree. Out: one segment document as X-Ray's daemon, the CloudWatch agent and the OpenTelemetry
+//! collector take it. Absent fields, empty objects and false flags are left out.
+
+use super::{
+    segment::{Kind, SegmentDocument},
+    text::MAX_STRING,
+    tree::{Cut, Detail, Http, Index, NONE, Namespace, Node, Scalar, Text, Tree},
+};
+use crate::id::{SegmentId, ascii};
+
+/// What identifies this crate; the collector reads the language off what follows `for`.
+pub(crate) const SDK: &str = "tower-xray for Rust";
+
+/// The namespace of metadata that this crate writes itself.
+const OWN_NAMESPACE: &str = "tower_xray";
+
+impl SegmentDocument {
+    /// Appends the whole document; returns how many levels deep its subsegments are nested.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) -> usize {
+        self.write_part(0, |_| true, out)
+    }
+
+    /// Appends `top` and what is below it, except for subtrees whose root `keep` refuses.
+    ///
+    /// The walk keeps no stack, so depth costs nothing here.
+    pub(crate) fn write_part(&self, top: Index, keep: impl Fn(Index) -> bool, out: &mut Vec<u8>) -> usize {
+        let tree = &self.tree;
+        let kept = |mut index: Index| {
+            while index != NONE && !keep(index) {
+                index = tree.next_sibling(index);
+            }
+            index
+        };
+        let (mut depth, mut deepest) = (0, 0);
+        let mut index = top;
+        self.write_own(index, true, out);
+        loop {
+            let child = kept(tree.first_child(index));
+            if child != NONE {
+                out.extend_from_slice(b",\"subsegments\":[");
+                depth += 1;
+                deepest = deepest.max(depth);
+                index = child;
+            } else {
+                out.push(b'}');
+                loop {
+                    if index == top {
+                        return deepest;
+                    }
+                    let sibling = kept(tree.next_sibling(index));
+                    if sibling != NONE {
+                        out.push(b',');
+                        index = sibling;
+                        break;
+                    }
+                    out.extend_from_slice(b"]}");
+                    depth -= 1;
+                    index = tree.parent(index);
+                }
+            }
+            self.write_own(index, false, out);
+        }
+    }
+
+    /// Appends the fields of one entity without its children and its closing brace.
+    ///
+    /// As the `top` of a document it says which trace and parent it belongs to.
+    pub(crate) fn write_own(&self, index: Index, top: bool, out: &mut Vec<u8>) {
+        let tree = &self.tree;
+        let node = tree.node(index);
+        let whole_segment = top && index == 0 && self.kind == Kind::Segment;
+        out.extend_from_slice(b"{\"id\":\"");
+        out.extend_from_slice(&node.id.to_ascii());
+        out.extend_from_slice(b"\",\"name\":");
+        write_text(tree.str(node.name), out);
+        if top {
+            out.extend_from_slice(b",\"trace_id\":\"");
+            out.extend_from_slice(&self.trace_id.to_ascii());
+            out.push(b'"');
+            if let Some(parent) = node.parent_id {
+                write_id("parent_id", parent, out);
+            }
+            if !whole_segment {
+                out.extend_from_slice(b",\"type\":\"subsegment\"");
+            }
+        }
+        out.extend_from_slice(b",\"start_time\":");
+        write_time(node.start, out);
+        out.extend_from_slice(b",\"end_time\":");
+        write_time(node.end, out);
+        match node.namespace {
+            Some(Namespace::Aws) => out.extend_from_slice(b",\"namespace\":\"aws\""),
+            Some(Namespace::Remote) => out.extend_from_slice(b",\"namespace\":\"remote\""),
+            None => {}
+        }
+        for (set, name) in [(node.error, "error"), (node.fault, "fault"), (node.throttle, "throttle"), (node.http.traced, "traced")] {
+            if set {
+                write_key(name, out);
+                out.extend_from_slice(b"true");
+            }
+        }
+        self.write_http(&node.http, out);
+        self.write_field("user", node.user, out);
+        if whole_segment {
+            self.write_service(out);
+        }
+        if node.has_details() || node.cut != Cut::default() {
+            self.write_annotations(index, out);
+            self.write_metadata(index, node, out);
+            self.write_cause(index, out);
+            self.write_links(index, out);
+        }
+    }
+
+    fn write_http(&self, http: &Http, out: &mut Vec<u8>) {
+        let request = !(http.method.is_empty() && http.url.is_empty());
+        let response = http.status.is_some() || http.content_length.is_some();
+        if !request && !response {
+            return;
+        }
+        out.extend_from_slice(b",\"http\":{");
+        if request {
+            out.extend_from_slice(b"\"request\":{");
+            self.write_field("method", http.method, out);
+            self.write_field("url", http.url, out);
+            self.write_field("user_agent", http.user_agent, out);
+            self.write_field("client_ip", http.client_ip, out);
+            for (set, name) in [(http.x_forwarded_for, "x_forwarded_for"), (http.traced, "traced")] {
+                if set {
+                    write_key(name, out);
+                    out.extend_from_slice(b"true");
+                }
+            }
+            out.push(b'}');
+        }
+        if response {
+            write_key("response", out);
+            out.push(b'{');
+            if let Some(status) = http.status {
+                write_key("status", out);
+                write_integer(status, out);
+            }
+            if let Some(length) = http.content_length {
+                write_key("content_length", out);
+                write_integer(length, out);
+            }
+            out.push(b'}');
+        }
+        out.push(b'}');
+    }
+
+    fn write_service(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.service.fields.as_bytes());
+        if let Some(rule) = &self.rule_name {
+            write_key("sampling_rule_name", out);
+            write_text(rule, out);
+        }
+        out.extend_from_slice(b"}}");
+    }
+
+    fn write_annotations(&self, index: Index, out: &mut Vec<u8>) {
+        let mut list = List::new("annotations", b'{', out);
+        for detail in self.tree.details(index) {
+            let Detail::Annotation { key, value } = detail else { continue };
+            list.next();
+            write_text(self.tree.str(*key), list.out);
+            list.out.push(b':');
+            match *value {
+                Scalar::Bool(value) => list.out.extend_from_slice(if value { b"true" } else { b"false" }),
+                Scalar::Float(value) => write_float(value, list.out),
+                Scalar::Integer(value) => write_integer(value, list.out),
+                Scalar::Text(value) => write_text(self.tree.str(value), list.out),
+            }
+        }
+        list.end(b'}');
+    }
+
+    fn write_metadata(&self, index: Index, node: &Node, out: &mut Vec<u8>) {
+        let entries = || {
+            self.tree.details(index).filter_map(|detail| match detail {
+                Detail::Metadata { namespace, key, json } => Some((self.tree.str(*namespace), *key, *json)),
+                _ => None,
+            })
+        };
+        let mut written: Vec<&str> = Vec::new();
+        let mut list = List::new("metadata", b'{', out);
+        for (namespace, ..) in entries() {
+            if written.contains(&namespace) {
+                continue;
+            }
+            written.push(namespace);
+            list.next();
+            write_text(namespace, list.out);
+            list.out.extend_from_slice(b":{");
+            for (position, (_, key, json)) in entries().filter(|entry| entry.0 == namespace).enumerate() {
+                if position > 0 {
+                    list.out.push(b',');
+                }
+                write_text(self.tree.str(key), list.out);
+                list.out.push(b':');
+                list.out.extend_from_slice(self.tree.str(json).as_bytes());
+            }
+            list.out.push(b'}');
+        }
+        let Cut { stack, metadata, annotations, exceptions } = node.cut;
+        if node.cut != Cut::default() {
+            list.next();
+            write_text(OWN_NAMESPACE, list.out);
+            list.out.extend_from_slice(b":{\"cut\":[");
+            let parts = [(stack, "stack"), (metadata, "metadata"), (annotations, "annotations"), (exceptions, "exceptions")];
+            for (position, (_, part)) in parts.iter().filter(|(cut, _)| *cut).enumerate() {
+                if position > 0 {
+                    list.out.push(b',');
+                }
+                write_text(part, list.out);
+            }
+            list.out.extend_from_slice(b"]}");
+        }
+        list.end(b'}');
+    }
+
+    fn write_cause(&self, index: Index, out: &mut Vec<u8>) {
+        let tree = &self.tree;
+        let mut exceptions = tree.details(index).peekable();
+        let described = tree.details(index).any(|detail| matches!(detail, Detail::Exception { .. }));
+        if !described {
+            let reference = exceptions.find_map(|detail| match detail {
+                Detail::CauseReference(id) => Some(*id),
+                _ => None,
+            });
+            if let Some(id) = reference {
+                write_id("cause", id, out);
+            }
+            return;
+        }
+        write_key("cause", out);
+        out.push(b'{');
+        write_string("working_directory", &self.service.working_directory, out);
+        let mut list = List::new("exceptions", b'[', out);
+        while let Some(detail) = exceptions.next() {
+            let Detail::Exception { id, kind, message, remote, cause, skipped, truncated } = *detail else { continue };
+            list.next();
+            let out = &mut *list.out;
+            out.extend_from_slice(b"{\"id\":\"");
+            out.extend_from_slice(&id.to_ascii());
+            out.push(b'"');
+            self.write_field("type", kind, out);
+            self.write_field("message", message, out);
+            if remote {
+                out.extend_from_slice(b",\"remote\":true");
+            }
+            for (count, name) in [(skipped, "skipped"), (truncated, "truncated")] {
+                if count > 0 {
+                    write_key(name, out);
+                    write_integer(count, out);
+                }
+            }
+            if let Some(cause) = cause {
+                write_id("cause", cause, out);
+            }
+            let mut stack = List::new("stack", b'[', out);
+            while let Some(Detail::Frame { path, label, line }) = exceptions.peek() {
+                stack.next();
+                stack.out.extend_from_slice(b"{\"line\":");
+                write_integer(*line, stack.out);
+                self.write_field("path", *path, stack.out);
+                self.write_field("label", *label, stack.out);
+                stack.out.push(b'}');
+                exceptions.next();
+            }
+            stack.end(b']');
+            list.out.push(b'}');
+        }
+        list.end(b']');
+        out.push(b'}');
+    }
+
+    fn write_links(&self, index: Index, out: &mut Vec<u8>) {
+        let mut list = List::new("links", b'[', out);
+        for detail in self.tree.details(index) {
+            let Detail::Link { trace_id, id } = detail else { continue };
+            list.next();
+            list.out.extend_from_slice(b"{\"trace_id\":\"");
+            list.out.extend_from_slice(&trace_id.to_ascii());
+            list.out.push(b'"');
+            write_id("id", *id, list.out);
+            list.out.push(b'}');
+        }
+        list.end(b']');
+    }
+
+    fn write_field(&self, key: &str, value: Text, out: &mut Vec<u8>) {
+        write_string(key, self.tree.str(value), out);
+    }
+
+    /// How many bytes one attribute takes, about.
+    pub(crate) fn detail_len(tree: &Tree, detail: &Detail, scratch: &mut Vec<u8>) -> usize {
+        scratch.clear();
+        let texts = match *detail {
+            Detail::Annotation { key, value: Scalar::Text(value) } => [key, value, Text::default()],
+            Detail::Annotation { key, .. } => [key, Text::default(), Text::default()],
+            Detail::CauseReference(_) | Detail::Link { .. } => [Text::default(); 3],
+            Detail::Exception { kind, message, .. } => [kind, message, Text::default()],
+            Detail::Frame { path, label, .. } => [path, label, Text::default()],
+            Detail::Metadata { key, json, .. } => [key, json, Text::default()],
+        };
+        for text in texts {
+            write_text(tree.str(text), scratch);
+        }
+        scratch.len()
+    }
+}
+
+/// An object or array that is not written at all while it has no element.
+struct List<'a> {
+    name: &'static str,
+    open: u8,
+    empty: bool,
+    out: &'a mut Vec<u8>,
+}
+
+impl<'a> List<'a> {
+    fn new(name: &'static str, open: u8, out: &'a mut Vec<u8>) -> Self {
+        Self { name, open, empty: true, out }
+    }
+
+    fn next(&mut self) {
+        if std::mem::take(&mut self.empty) {
+            write_key(self.name, self.out);
+            self.out.push(self.open);
+        } else {
+            self.out.push(b',');
+        }
+    }
+
+    fn end(self, close: u8) {
+        if !self.empty {
+            self.out.push(close);
+        }
+    }
+}
+
+/// `"key":`, after a comma unless it is the first of its object; a key that needs no escapes.
+pub(crate) fn write_key(key: &str, out: &mut Vec<u8>) {
+    if out.last() != Some(&b'{') {
+        out.push(b',');
+    }
+    out.push(b'"');
+    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(b"\":");
+}
+
+/// `"key":"value"`, unless the value is empty.
+pub(crate) fn write_string(key: &str, value: &str, out: &mut Vec<u8>) {
+    if !value.is_empty() {
+        write_key(key, out);
+        write_text(value, out);
+    }
+}
+
+fn write_id(key: &str, id: SegmentId, out: &mut Vec<u8>) {
+    write_key(key, out);
+    out.push(b'"');
+    out.extend_from_slice(&id.to_ascii());
+    out.push(b'"');
+}
+
+fn write_integer(value: impl itoa::Integer, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+fn write_float(value: f64, out: &mut Vec<u8>) {
+    // Writing to memory cannot fail; a float that is not finite was refused when it was added.
+    let _ = serde_json::to_writer(out, &value);
+}
+
+/// Seconds with six decimals, as digits: a float would round at today's epoch.
+fn write_time(micros: u64, out: &mut Vec<u8>) {
+    write_integer(micros / 1_000_000, out);
+    out.push(b'.');
+    let mut digits = [b'0'; 6];
+    let mut rest = micros % 1_000_000;
+    for digit in digits.iter_mut().rev() {
+        *digit += (rest % 10) as u8;
+        rest /= 10;
+    }
+    out.extend_from_slice(&digits);
+}
+
+/// A JSON string.
+pub(crate) fn write_text(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    let bytes = text.as_bytes();
+    let mut copied = 0;
+    for (position, byte) in bytes.iter().enumerate() {
+        if *byte >= b' ' && *byte != b'"' && *byte != b'\\' {
+            continue;
+        }
+        out.extend_from_slice(&bytes[copied..position]);
+        copied = position + 1;
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', *byte]),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            control => {
+                let digit = |nibble: u8| b"0123456789abcdef"[usize::from(nibble)];
+                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', digit(control >> 4), digit(control & 0xf)]);
+            }
+        }
+    }
+    out.extend_from_slice(&bytes[copied..]);
+    out.push(b'"');
+}
+
+/// What every segment of a recorder says about its service, written once.
+#[derive(Debug)]
+pub(crate) struct Service {
+    /// `,"origin":…,"service":{…},"aws":{"xray":{…`: open at the end for the rule's name.
+    fields: String,
+    working_directory: String,
+}
+
+impl Service {
+    pub(crate) fn new(origin: Option<&str>, version: Option<&str>) -> Self {
+        let mut out = Vec::new();
+        write_string("origin", origin.unwrap_or_default(), &mut out);
+        out.extend_from_slice(b",\"service\":{\"runtime\":\"rustc\"");
+        write_string("runtime_version", env!("TOWER_XRAY_RUSTC_VERSION"), &mut out);
+        write_string("version", super::text::cut(version.unwrap_or_default(), MAX_STRING), &mut out);
+        out.extend_from_slice(b"},\"aws\":{\"xray\":{\"sdk\":");
+        write_text(SDK, &mut out);
+        write_string("sdk_version", env!("CARGO_PKG_VERSION"), &mut out);
+        let working_directory = std::env::current_dir().map(|path| path.to_string_lossy().into_owned());
+        Self { fields: ascii(&out).to_owned(), working_directory: working_directory.unwrap_or_default() }
+    }
+}

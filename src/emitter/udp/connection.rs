@@ -1,0 +1,201 @@
+//! The socket, and the addresses that a host name stands for.
+
+use std::{
+    io::{self, ErrorKind},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{super::Endpoint, queue::Queue};
+
+/// A host name is looked up again this often, for daemons that move.
+const LOOKUP_EVERY: Duration = Duration::from_secs(30);
+/// After a failure, the next attempt waits this long.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// A full socket buffer is waited for this long; only the sending thread waits.
+const SEND_TIMEOUT: Duration = Duration::from_millis(20);
+
+/// What became of one datagram.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Sent {
+    Yes,
+    /// An earlier datagram has been refused, which the kernel tells with the next one; this one has gone out.
+    EarlierRefused,
+    Refused,
+    TooLarge,
+    Unresolved,
+    WouldBlock,
+    Failed,
+}
+
+#[derive(Debug)]
+pub(super) struct Connection {
+    endpoint: Endpoint,
+    queue: Arc<Queue>,
+    addresses: Vec<SocketAddr>,
+    /// The address in use; the next ones are tried when it refuses.
+    current: usize,
+    socket: Option<UdpSocket>,
+    lookup: Arc<Mutex<Lookup>>,
+    next_lookup: Instant,
+    next_connect: Instant,
+}
+
+#[derive(Debug, Default)]
+enum Lookup {
+    #[default]
+    Idle,
+    Running,
+    Done(Vec<SocketAddr>),
+}
+
+impl Connection {
+    pub(super) fn new(endpoint: Endpoint, queue: Arc<Queue>) -> Self {
+        let addresses = endpoint.host().parse().map(|ip: IpAddr| SocketAddr::new(ip, endpoint.port()));
+        let now = Instant::now();
+        Self {
+            endpoint,
+            queue,
+            addresses: addresses.into_iter().collect(),
+            current: 0,
+            socket: None,
+            lookup: Arc::default(),
+            next_lookup: now,
+            next_connect: now,
+        }
+    }
+
+    /// Whether the first lookup of the host name is still running, so that sending has to wait.
+    pub(super) fn is_resolving(&mut self, now: Instant) -> bool {
+        self.look_up(now);
+        self.addresses.is_empty() && matches!(*self.lookup(), Lookup::Running)
+    }
+
+    pub(super) fn send(&mut self, datagram: &[u8]) -> Sent {
+        let now = Instant::now();
+        self.look_up(now);
+        if self.addresses.is_empty() {
+            return Sent::Unresolved;
+        }
+        match self.attempt(datagram, now) {
+            // The error belongs to a datagram before this one, so this one has not been sent yet.
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                self.try_next_address();
+                match self.attempt(datagram, now) {
+                    Ok(()) => Sent::EarlierRefused,
+                    Err(error) => classify(&error),
+                }
+            }
+            Err(error) => {
+                let sent = classify(&error);
+                if sent == Sent::Failed {
+                    // The network may have changed: start over with a new socket, but not for every datagram.
+                    self.socket = None;
+                    self.next_connect = now + RETRY_AFTER;
+                    self.current += 1;
+                }
+                sent
+            }
+            Ok(()) => Sent::Yes,
+        }
+    }
+
+    fn attempt(&mut self, datagram: &[u8], now: Instant) -> io::Result<()> {
+        if self.socket.is_none() && now >= self.next_connect {
+            match connect(self.addresses[self.current % self.addresses.len()]) {
+                Ok(socket) => self.socket = Some(socket),
+                Err(error) => {
+                    self.current += 1;
+                    self.next_connect = now + RETRY_AFTER;
+                    return Err(error);
+                }
+            }
+        }
+        let socket = self.socket.as_ref().ok_or(ErrorKind::NotConnected)?;
+        loop {
+            match socket.send(datagram) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return result.map(drop),
+            }
+        }
+    }
+
+    /// A name with several addresses may have its daemon at any of them.
+    fn try_next_address(&mut self) {
+        if self.addresses.len() > 1 {
+            self.current += 1;
+            self.socket = None;
+        }
+    }
+
+    /// Collects the answer of a lookup, and starts one when it is time. A lookup may take seconds, so it has a thread
+    /// of its own.
+    fn look_up(&mut self, now: Instant) {
+        if self.endpoint.host().parse::<IpAddr>().is_ok() {
+            return;
+        }
+        let finished = {
+            let mut lookup = self.lookup();
+            match std::mem::take(&mut *lookup) {
+                Lookup::Done(addresses) => Some(addresses),
+                other => {
+                    *lookup = other;
+                    None
+                }
+            }
+        };
+        if let Some(addresses) = finished {
+            self.next_lookup = now + if addresses.is_empty() { RETRY_AFTER } else { LOOKUP_EVERY };
+            if !addresses.is_empty() && addresses != self.addresses {
+                self.addresses = addresses;
+                self.current = 0;
+                self.socket = None;
+                self.next_connect = now;
+            }
+        }
+        if now < self.next_lookup || !matches!(*self.lookup(), Lookup::Idle) {
+            return;
+        }
+        *self.lookup() = Lookup::Running;
+        let (host, port) = (self.endpoint.host().to_owned(), self.endpoint.port());
+        let (lookup, queue) = (self.lookup.clone(), self.queue.clone());
+        let started = thread::Builder::new().name("xray-lookup".to_owned()).stack_size(256 * 1024).spawn(move || {
+            let addresses = (host.as_str(), port).to_socket_addrs().map(Iterator::collect).unwrap_or_default();
+            *lookup.lock().unwrap_or_else(PoisonError::into_inner) = Lookup::Done(addresses);
+            queue.poke();
+        });
+        if started.is_err() {
+            *self.lookup() = Lookup::Idle;
+            self.next_lookup = now + RETRY_AFTER;
+        }
+    }
+
+    fn lookup(&self) -> std::sync::MutexGuard<'_, Lookup> {
+        self.lookup.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connected socket: the kernel tells when nobody listens.
+fn connect(address: SocketAddr) -> io::Result<UdpSocket> {
+    let any: IpAddr = match address {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.connect(address)?;
+    socket.set_write_timeout(Some(SEND_TIMEOUT))?;
+    Ok(socket)
+}
+
+fn classify(error: &io::Error) -> Sent {
+    /// `EMSGSIZE`, which has no kind of its own: 90 on Linux, 40 on the BSDs and macOS, 10040 on Windows.
+    const MESSAGE_TOO_LONG: [i32; 3] = [90, 40, 10040];
+    match error.kind() {
+        ErrorKind::ConnectionRefused => Sent::Refused,
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => Sent::WouldBlock,
+        _ if error.raw_os_error().is_some_and(|code| MESSAGE_TOO_LONG.contains(&code)) => Sent::TooLarge,
+        _ => Sent::Failed,
+    }
+}

@@ -1,0 +1,224 @@
+//! The queue between the request path and the sending thread: bytes, a bound, and counters.
+
+use std::{
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use super::super::{Dropped, EmitterStats, Flush, FlushDone};
+
+/// The thread looks for new documents this often while there are some, and less and less often when there are none.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+/// After a pause this long without a document it sleeps until it is woken.
+const LAST_PAUSE: Duration = Duration::from_millis(64);
+
+#[derive(Debug)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+    max_bytes: usize,
+    pub(super) counters: Counters,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    datagrams: Datagrams,
+    /// Bytes of the batch that the thread has taken and not sent yet: they count towards the bound.
+    in_flight: usize,
+    flushes: Vec<FlushRequest>,
+    /// The deadline of the shutdown: what is left then is dropped.
+    abandon_at: Option<Instant>,
+    /// The thread sleeps without a time limit, and has to be woken.
+    asleep: bool,
+    closed: bool,
+    /// Something other than a document has happened.
+    poked: bool,
+}
+
+/// Datagrams one after the other, and where each of them ends.
+#[derive(Debug, Default)]
+pub(super) struct Datagrams {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Datagrams {
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| &self.bytes[start..*end])
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+        // A burst should not hold its memory for ever.
+        self.bytes.shrink_to(1 << 18);
+        self.ends.shrink_to(1 << 12);
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct FlushRequest {
+    pub(super) deadline: Instant,
+    pub(super) done: FlushDone,
+}
+
+/// What the thread has to do next.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) flushes: Vec<FlushRequest>,
+    pub(super) closed: bool,
+}
+
+impl Queue {
+    pub(super) fn new(max_bytes: usize) -> Self {
+        Self { state: Mutex::default(), changed: Condvar::new(), max_bytes, counters: Counters::default() }
+    }
+
+    /// Appends a datagram, or drops and counts it.
+    pub(super) fn push(&self, datagram: &[u8]) {
+        let mut state = self.lock();
+        if state.closed {
+            drop(state);
+            self.counters.shutdown(1);
+        } else if state.datagrams.bytes.len() + state.in_flight + datagram.len() > self.max_bytes {
+            drop(state);
+            self.counters.overflow(1);
+        } else {
+            state.datagrams.bytes.extend_from_slice(datagram);
+            let end = state.datagrams.bytes.len();
+            state.datagrams.ends.push(end);
+            if std::mem::take(&mut state.asleep) {
+                drop(state);
+                self.changed.notify_one();
+            }
+        }
+    }
+
+    pub(super) fn request_flush(&self, deadline: Instant, close: bool) -> Flush {
+        let (flush, done) = Flush::pending();
+        let mut state = self.lock();
+        if close {
+            state.closed = true;
+            state.abandon_at = Some(state.abandon_at.map_or(deadline, |earlier| earlier.min(deadline)));
+        }
+        state.flushes.push(FlushRequest { deadline, done });
+        drop(state);
+        self.poke();
+        flush
+    }
+
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.poke();
+    }
+
+    /// Wakes the thread for something other than a document.
+    pub(super) fn poke(&self) {
+        let mut state = self.lock();
+        state.asleep = false;
+        state.poked = true;
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Waits until there is something to do, and swaps `batch` for what has gathered.
+    pub(super) fn next(&self, batch: &mut Datagrams) -> Work {
+        batch.clear();
+        let mut state = self.lock();
+        state.in_flight = 0;
+        let mut pause = FIRST_PAUSE;
+        while state.datagrams.len() == 0 && !state.poked && !state.closed {
+            if pause <= LAST_PAUSE {
+                state = self.changed.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0;
+                pause *= 2;
+            } else {
+                state.asleep = true;
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state.asleep = false;
+            }
+        }
+        std::mem::swap(&mut state.datagrams, batch);
+        state.in_flight = batch.bytes.len();
+        state.poked = false;
+        Work { flushes: std::mem::take(&mut state.flushes), closed: state.closed }
+    }
+
+    /// Waits until something other than a document happens, at most until `deadline`.
+    pub(super) fn wait_for_poke(&self, deadline: Instant) {
+        let mut state = self.lock();
+        while !std::mem::take(&mut state.poked) {
+            let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else { return };
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Ends the flushes whose deadline has passed while `unsent` datagrams of the thread's batch remain.
+    ///
+    /// True if that of the shutdown has passed too: everything unsent is dropped and counted then.
+    pub(super) fn checkpoint(&self, unsent: usize, flushes: &mut Vec<FlushRequest>) -> bool {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let left = unsent + state.datagrams.len();
+        let abandon = state.abandon_at.is_some_and(|at| now >= at);
+        if abandon {
+            state.datagrams.clear();
+            self.counters.shutdown(left as u64);
+        }
+        for list in [flushes, &mut state.flushes] {
+            let expired = |flush: &FlushRequest| abandon || now >= flush.deadline;
+            let (over, pending) = std::mem::take(list).into_iter().partition::<Vec<_>, _>(expired);
+            *list = pending;
+            over.into_iter().for_each(|flush| flush.done.finish(left));
+        }
+        abandon
+    }
+
+    /// The next moment at which a [`checkpoint`](Self::checkpoint) has something to do.
+    pub(super) fn next_deadline(&self, flushes: &[FlushRequest]) -> Option<Instant> {
+        let state = self.lock();
+        let deadlines = flushes.iter().chain(&state.flushes).map(|flush| flush.deadline);
+        deadlines.chain(state.abandon_at).min()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+macro_rules! counters {
+    ($($reason:ident)*) => {
+        /// What became of the datagrams.
+        #[derive(Debug, Default)]
+        pub(super) struct Counters {
+            emitted: AtomicU64,
+            $($reason: AtomicU64,)*
+        }
+
+        impl Counters {
+            pub(super) fn emitted(&self, count: u64) {
+                self.emitted.fetch_add(count, Relaxed);
+            }
+
+            $(pub(super) fn $reason(&self, count: u64) {
+                self.$reason.fetch_add(count, Relaxed);
+            })*
+
+            pub(super) fn stats(&self) -> EmitterStats {
+                EmitterStats {
+                    emitted: self.emitted.load(Relaxed),
+                    dropped: Dropped { $($reason: self.$reason.load(Relaxed),)* },
+                }
+            }
+        }
+    };
+}
+
+counters!(overflow refused unresolved would_block too_large io shutdown);

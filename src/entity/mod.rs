@@ -1,0 +1,262 @@
+//! Entities: a segment or a subsegment, while it is open.
+//!
+//! In: what a program wants to say about its work. Out: a closed part of the trace, handed to the recorder's emitter.
+//!
+//! An [`Entity`] is a handle to describe the work; clone it freely, it keeps nothing open. A [`Segment`] or
+//! [`Subsegment`] owns the lifetime: it closes once, by `close` or when it is dropped. Where nothing is recorded, the
+//! same calls do nothing.
+//!
+//! ```
+//! # use tower_xray::{Recorder, emitter::InMemoryEmitter, sampling::SampleAll};
+//! # let emitter = InMemoryEmitter::new();
+//! # let recorder = Recorder::builder().emitter(emitter.clone()).sampling(SampleAll).build()?;
+//! let segment = recorder.begin_segment("nightly-report");
+//! let query = segment.begin_subsegment("query");
+//! query.add_annotation("rows", 5_000);
+//! query.close();
+//! segment.add_metadata("filters", ["paid", "shipped"]);
+//! segment.close();
+//! # assert_eq!(emitter.len(), 1);
+//! # Ok::<(), tower_xray::recorder::BuildError>(())
+//! ```
+//!
+//! # When documents leave
+//!
+//! A segment leaves when it closes, with the subsegments that have closed. One that is still open then leaves by
+//! itself when it closes; nothing waits for it. Subsegments that pile up in a long-lived segment leave before it, once
+//! they would fill a document.
+
+mod guard;
+mod recording;
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use serde::Serialize;
+
+pub use self::guard::{Segment, Subsegment};
+pub(crate) use self::recording::Recording;
+use crate::{
+    context::Entered,
+    document::{AnnotationValue, AsError, Description, Index, Namespace, Node, Tree},
+    header::TraceHeader,
+    id::{SegmentId, TraceId},
+};
+
+/// A handle to a segment or subsegment: describes it, and begins subsegments below it.
+///
+/// Everything that is said after it has closed, or where nothing is recorded, is dropped.
+#[derive(Clone, Debug, Default)]
+pub struct Entity(Inner);
+
+#[derive(Clone, Debug, Default)]
+enum Inner {
+    #[default]
+    None,
+    /// Not recorded; this goes on to whoever is called.
+    Propagated(TraceHeader),
+    Recorded { recording: Arc<Recording>, index: Index, id: SegmentId },
+}
+
+impl Entity {
+    /// No entity: nothing is recorded, and calls carry no header.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self(Inner::None)
+    }
+
+    pub(crate) const fn propagated(header: TraceHeader) -> Self {
+        Self(Inner::Propagated(header))
+    }
+
+    pub(crate) const fn recorded(recording: Arc<Recording>, index: Index, id: SegmentId) -> Self {
+        Self(Inner::Recorded { recording, index, id })
+    }
+
+    /// Whether anything that is said about it will be sent.
+    #[must_use]
+    pub fn is_recorded(&self) -> bool {
+        matches!(self.0, Inner::Recorded { .. })
+    }
+
+    /// Whether there is no entity at all: the work belongs to no trace.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        matches!(self.0, Inner::None)
+    }
+
+    /// The id of the trace, also of one that is not recorded: for logs.
+    #[must_use]
+    pub fn trace_id(&self) -> Option<TraceId> {
+        match &self.0 {
+            Inner::None => None,
+            Inner::Propagated(header) => Some(header.root()),
+            Inner::Recorded { recording, .. } => Some(recording.trace_id()),
+        }
+    }
+
+    /// The id of the segment or subsegment, also of one that is not recorded.
+    #[must_use]
+    pub fn id(&self) -> Option<SegmentId> {
+        match &self.0 {
+            Inner::None => None,
+            Inner::Propagated(header) => header.parent(),
+            Inner::Recorded { id, .. } => Some(*id),
+        }
+    }
+
+    /// The header for a call that this entity makes: `Root=…;Parent=<its id>;Sampled=0|1`, and the pairs that belong to
+    /// others.
+    ///
+    /// The clients write it by themselves; this is for calls that have no client here, such as messages.
+    #[must_use]
+    pub fn header(&self) -> Option<TraceHeader> {
+        match &self.0 {
+            Inner::None => None,
+            Inner::Propagated(header) => Some(header.clone()),
+            Inner::Recorded { recording, id, .. } => Some(recording.header(*id)),
+        }
+    }
+
+    /// Adds an annotation: X-Ray indexes it, so that traces can be searched by it. A later value replaces an earlier one.
+    ///
+    /// Any character of the key but `A-Z a-z 0-9 _` becomes `_`, and a key is cut at 500 characters (X-Ray segment
+    /// documents). A float that is not finite is refused and counted. X-Ray indexes 50 annotations per trace.
+    pub fn add_annotation<'a>(&self, key: &str, value: impl Into<AnnotationValue<'a>>) {
+        let Inner::Recorded { recording, index, id } = &self.0 else { return };
+        match value.into() {
+            AnnotationValue::Float(value) if !value.is_finite() => recording.refuse(),
+            value => recording.describe(*index, *id, |tree| tree.annotate(*index, key, &value)),
+        }
+    }
+
+    /// Adds metadata in the namespace `default`: kept with the trace, and not searched.
+    ///
+    /// The value is any that can be JSON. One that cannot, or that is larger than 64,000 bytes, is refused and counted.
+    pub fn add_metadata(&self, key: &str, value: impl Serialize) {
+        self.add_metadata_in("default", key, value);
+    }
+
+    /// Adds metadata in another namespace. Namespaces that begin with `AWS.` are X-Ray's own; the dot becomes `_`.
+    pub fn add_metadata_in(&self, namespace: &str, key: &str, value: impl Serialize) {
+        let Inner::Recorded { recording, index, id } = &self.0 else { return };
+        // Serializing runs the caller's code, so it happens before anything is locked.
+        match recording::to_bounded_json(&value) {
+            Some(json) => recording.describe(*index, *id, |tree| tree.add_metadata(*index, namespace, key, &json)),
+            None => recording.refuse(),
+        }
+    }
+
+    /// Says for whom the work is done: an id that traces can be searched by, cut at 250 characters.
+    ///
+    /// X-Ray knows the user of a segment, so this is about the segment wherever it is called.
+    pub fn set_user(&self, user: &str) {
+        let Inner::Recorded { recording, .. } = &self.0 else { return };
+        recording.describe_segment(|tree, index| {
+            let user = tree.write_string(user);
+            tree.node_mut(index).user = user;
+        });
+    }
+
+    /// Says that a subsegment is a call, and to whom.
+    pub fn set_namespace(&self, namespace: Namespace) {
+        self.update(|node| node.namespace = Some(namespace));
+    }
+
+    /// Marks a client error, as a status of 4xx does.
+    pub fn set_error(&self) {
+        self.update(|node| node.error = true);
+    }
+
+    /// Marks a client error that came of too many requests, as a status of 429 does.
+    pub fn set_throttle(&self) {
+        self.update(|node| {
+            node.error = true;
+            node.throttle = true;
+        });
+    }
+
+    /// Marks a server error, as a status of 5xx does.
+    pub fn set_fault(&self) {
+        self.update(|node| node.fault = true);
+    }
+
+    /// Records an error with its chain of sources as the cause, and marks a client error.
+    pub fn add_error<E: AsError<K>, K>(&self, error: &E) {
+        self.add_cause(|| Description::of_error(error.as_error(), E::type_name(), false));
+        self.set_error();
+    }
+
+    /// Records an error with its chain of sources as the cause, and marks a fault.
+    ///
+    /// What a subsegment below has recorded already is not described again, only referred to.
+    pub fn add_fault<E: AsError<K>, K>(&self, error: &E) {
+        self.add_cause(|| Description::of_error(error.as_error(), E::type_name(), false));
+        self.set_fault();
+    }
+
+    /// Links to a segment of another trace, such as the one that has sent a message (X-Ray segment documents: 20 links
+    /// per segment).
+    pub fn add_link(&self, trace_id: TraceId, id: SegmentId) {
+        let Inner::Recorded { recording, index, id: own } = &self.0 else { return };
+        recording.describe(*index, *own, |tree| tree.add_link(*index, trace_id, id));
+    }
+
+    /// Begins a subsegment. It closes when it is dropped.
+    ///
+    /// The name has at most 200 characters out of letters, numbers, spaces and `_ . : / % & # = + - @`; other ones
+    /// become `_` (X-Ray segment documents).
+    pub fn begin_subsegment(&self, name: &str) -> Subsegment {
+        self.begin_subsegment_with(name, |_, _| {})
+    }
+
+    /// Makes this the current entity of the thread until the guard is dropped, for code that does not wait.
+    ///
+    /// In async code use [`FutureExt`](crate::FutureExt): a guard that is held across an `.await` would be about the
+    /// thread, not the future, so it cannot be sent.
+    pub fn enter(&self) -> Entered {
+        Entered::new(self.clone())
+    }
+
+    pub(crate) fn begin_subsegment_with(&self, name: &str, describe: impl FnOnce(&mut Tree, Index)) -> Subsegment {
+        Subsegment::new(match &self.0 {
+            Inner::Recorded { recording, index, id } => {
+                let (index, id) = recording.open(name, *index, *id, describe);
+                Self::recorded(recording.clone(), index, id)
+            }
+            _ => self.clone(),
+        })
+    }
+
+    /// Records a cause; `describe` runs before anything is locked, since it runs the caller's code.
+    pub(crate) fn add_cause(&self, describe: impl FnOnce() -> Description) {
+        let Inner::Recorded { recording, index, id } = &self.0 else { return };
+        let description = recording.with_stack(describe());
+        recording.add_exceptions(*index, *id, &description);
+    }
+
+    /// Records the status of a response, and what it says about errors.
+    pub(crate) fn set_status(&self, status: StatusCode) {
+        self.update(|node| {
+            node.http.status = Some(status.as_u16());
+            node.error |= status.is_client_error();
+            node.throttle |= status == StatusCode::TOO_MANY_REQUESTS;
+            node.fault |= status.is_server_error();
+        });
+    }
+
+    pub(crate) fn set_content_length(&self, bytes: u64) {
+        self.update(|node| node.http.content_length = Some(bytes));
+    }
+
+    pub(crate) fn close(&self) {
+        if let Inner::Recorded { recording, index, id } = &self.0 {
+            recording.close(*index, *id);
+        }
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Node)) {
+        let Inner::Recorded { recording, index, id } = &self.0 else { return };
+        recording.describe(*index, *id, |tree| change(tree.node_mut(*index)));
+    }
+}

@@ -1,0 +1,158 @@
+//! What the entities of one recorded segment share: the tree, the clock, and the way to the emitter.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use serde::Serialize;
+
+use super::Entity;
+use crate::{
+    document::{Description, Index, Kind, MAX_DOCUMENT, NONE, SegmentDocument, Tree},
+    header::TraceHeader,
+    id::{SegmentId, TraceId},
+    recorder::{Recorder, clock::Moment},
+};
+
+/// A segment that is recorded, from its beginning until the last of its subsegments has closed.
+#[derive(Debug)]
+pub(crate) struct Recording {
+    recorder: Recorder,
+    /// Trace id and foreign pairs, for those who are called.
+    header: TraceHeader,
+    rule_name: Option<Arc<str>>,
+    began: Moment,
+    segment_id: SegmentId,
+    tree: Mutex<Tree>,
+}
+
+impl Recording {
+    /// Opens a segment.
+    pub(crate) fn begin(
+        recorder: Recorder,
+        name: &str,
+        header: TraceHeader,
+        rule_name: Option<Arc<str>>,
+        began: Moment,
+        describe: impl FnOnce(&mut Tree, Index),
+    ) -> Entity {
+        let segment_id = recorder.ids().segment_id();
+        let mut tree = Tree::take();
+        let index = tree.open(name, segment_id, NONE, header.parent(), began.micros());
+        describe(&mut tree, index);
+        let recording = Self { recorder, header, rule_name, began, segment_id, tree: Mutex::new(tree) };
+        Entity::recorded(Arc::new(recording), index, segment_id)
+    }
+
+    pub(super) fn trace_id(&self) -> TraceId {
+        self.header.root()
+    }
+
+    pub(super) fn header(&self, id: SegmentId) -> TraceHeader {
+        self.header.clone().with_parent(id).with_decision(true)
+    }
+
+    /// Opens a subsegment; one whose parent has been sent already will travel by itself.
+    pub(super) fn open(
+        &self,
+        name: &str,
+        parent: Index,
+        parent_id: SegmentId,
+        describe: impl FnOnce(&mut Tree, Index),
+    ) -> (Index, SegmentId) {
+        let id = self.recorder.ids().segment_id();
+        let start = self.began.now_micros(self.recorder.clock());
+        let mut tree = self.tree();
+        let parent = if tree.holds(parent, parent_id) { parent } else { NONE };
+        let index = tree.open(name, id, parent, Some(parent_id), start);
+        describe(&mut tree, index);
+        (index, id)
+    }
+
+    /// Changes an entity that is still open; what comes too late is refused.
+    pub(super) fn describe(&self, index: Index, id: SegmentId, change: impl FnOnce(&mut Tree)) {
+        let mut tree = self.tree();
+        if tree.open_node(index, id).is_some() && tree.has_room() {
+            change(&mut tree);
+        } else {
+            drop(tree);
+            self.refuse();
+        }
+    }
+
+    /// Changes the segment itself.
+    pub(super) fn describe_segment(&self, change: impl FnOnce(&mut Tree, Index)) {
+        const SEGMENT: Index = 0;
+        self.describe(SEGMENT, self.segment_id, |tree| change(tree, SEGMENT));
+    }
+
+    pub(super) fn add_exceptions(&self, index: Index, id: SegmentId, description: &Description) {
+        self.describe(index, id, |tree| tree.add_exceptions(index, description, || self.recorder.ids().segment_id()));
+    }
+
+    pub(super) fn with_stack(&self, description: Description) -> Description {
+        if self.recorder.records_backtraces() { description.with_stack() } else { description }
+    }
+
+    pub(super) fn refuse(&self) {
+        self.recorder.count_refused();
+    }
+
+    /// Closes an entity, and sends what no open entity above it will carry.
+    pub(super) fn close(&self, index: Index, id: SegmentId) {
+        let end = self.began.now_micros(self.recorder.clock());
+        let mut tree = self.tree();
+        if !tree.close(index, id, end) {
+            return;
+        }
+        if id == self.segment_id {
+            let segment = tree.detach(index);
+            drop(tree);
+            self.emit(segment, Kind::Segment);
+        } else if tree.parent(index) == NONE {
+            let subsegment = tree.detach(index);
+            drop(tree);
+            self.emit(subsegment, Kind::Subsegment);
+        } else if tree.weight() > MAX_DOCUMENT {
+            let completed = tree.detach_completed();
+            drop(tree);
+            for subsegment in completed {
+                self.emit(subsegment, Kind::Subsegment);
+            }
+        }
+    }
+
+    fn emit(&self, tree: Tree, kind: Kind) {
+        let rule_name = self.rule_name.clone().filter(|_| kind == Kind::Segment);
+        self.recorder.emit(SegmentDocument::new(tree, kind, self.trace_id(), rule_name, self.recorder.service()));
+    }
+
+    fn tree(&self) -> MutexGuard<'_, Tree> {
+        // A panic of the caller's code while the tree is locked leaves it usable: every change is made at once.
+        self.tree.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A value as JSON text, unless it cannot be that or is larger than a document.
+pub(super) fn to_bounded_json(value: &impl Serialize) -> Option<String> {
+    struct Bounded(Vec<u8>);
+
+    impl io::Write for Bounded {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.0.len() + bytes.len() > MAX_DOCUMENT {
+                return Err(io::ErrorKind::FileTooLarge.into());
+            }
+            self.0.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let mut out = Bounded(Vec::new());
+    serde_json::to_writer(&mut out, value).ok()?;
+    String::from_utf8(out.0).ok()
+}

@@ -1,0 +1,52 @@
+//! The environment variables of the X-Ray SDKs: the one place where they are read.
+//!
+//! In: the variables of the process, or of a test. Out: settings that go before those in code.
+
+use std::sync::Arc;
+
+use crate::context::ContextMissing;
+
+/// Looks up one variable; an unset, empty or unreadable one is nothing.
+#[derive(Clone)]
+pub(crate) struct Environment(Arc<dyn Fn(&str) -> Option<String> + Send + Sync>);
+
+impl Environment {
+    pub(crate) fn new(lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(lookup))
+    }
+
+    pub(crate) fn process() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+        Self::new(|name| std::env::var(name).ok())
+    }
+
+    pub(crate) fn daemon_address(&self) -> Option<String> {
+        self.get("AWS_XRAY_DAEMON_ADDRESS")
+    }
+
+    pub(crate) fn tracing_name(&self) -> Option<String> {
+        self.get("AWS_XRAY_TRACING_NAME")
+    }
+
+    /// `AWS_XRAY_SDK_DISABLED=true` (as in Go) or `AWS_XRAY_SDK_ENABLED=false` (as in Python and Java).
+    pub(crate) fn disabled(&self) -> bool {
+        let is = |name, words: &[&str]| {
+            self.get(name).is_some_and(|value| words.iter().any(|word| value.trim().eq_ignore_ascii_case(word)))
+        };
+        is("AWS_XRAY_SDK_DISABLED", &["true", "t", "1", "yes", "y", "on"])
+            || is("AWS_XRAY_SDK_ENABLED", &["false", "f", "0", "no", "n", "off"])
+    }
+
+    pub(crate) fn context_missing(&self) -> Option<ContextMissing> {
+        match self.get("AWS_XRAY_CONTEXT_MISSING")?.trim().to_ascii_uppercase().as_str() {
+            "IGNORE_ERROR" => Some(ContextMissing::IgnoreError),
+            // A missing context is no reason to break the program, so the strictest setting says it as loudly as it can.
+            "LOG_ERROR" | "RUNTIME_ERROR" => Some(ContextMissing::LogError),
+            _ => None,
+        }
+    }
+
+    fn get(&self, name: &str) -> Option<String> {
+        (self.0)(name).filter(|value| !value.trim().is_empty())
+    }
+}

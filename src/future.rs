@@ -1,0 +1,170 @@
+//! Futures in the context of an entity.
+//!
+//! In: any future. Out: the same future, polled with its entity as the current one: wherever it is polled, also in a
+//! task of its own.
+//!
+//! ```
+//! use tower_xray::FutureExt;
+//!
+//! # async fn rebuild() {}
+//! # async fn notify() {}
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! rebuild().in_subsegment("rebuild index").await;
+//! tokio::spawn(notify().in_current_segment());
+//! # }
+//! ```
+
+use std::{
+    borrow::Cow,
+    panic,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use pin_project_lite::pin_project;
+
+use crate::{
+    context::{current, enter},
+    document::AsError,
+    entity::{Entity, Subsegment},
+};
+
+/// Runs a future in a subsegment of the current entity; an `Err` becomes its fault and cause, and is passed on.
+///
+/// The error may be any [`Error`](std::error::Error), a `Box<dyn Error + Send + Sync>`, an `anyhow::Error` or the like.
+/// For a future whose output is no `Result`, see [`FutureExt::in_subsegment`].
+///
+/// ```
+/// # async fn charge() -> Result<u32, std::io::Error> { Ok(1) }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), std::io::Error> {
+/// let receipt = tower_xray::capture("charge-card", async {
+///     tower_xray::current().add_annotation("tier", "gold");
+///     charge().await
+/// })
+/// .await?;
+/// # Ok(())
+/// # }
+/// ```
+pub fn capture<F, T, E, K>(name: impl Into<Cow<'static, str>>, future: F) -> Capture<F>
+where
+    F: Future<Output = Result<T, E>>,
+    E: AsError<K>,
+{
+    fn record<T, E: AsError<K>, K>(entity: &Entity, output: &Result<T, E>) {
+        if let Err(error) = output {
+            entity.add_fault(error);
+        }
+    }
+
+    Capture { inner: future.in_subsegment(name), record: record::<T, E, K> }
+}
+
+/// Runs futures in the context of an entity.
+pub trait FutureExt: Future + Sized {
+    /// Runs it in a subsegment of the entity that is current now, from its first poll to its end.
+    ///
+    /// A panic is recorded as the subsegment's fault, and goes on.
+    fn in_subsegment(self, name: impl Into<Cow<'static, str>>) -> InSubsegment<Self> {
+        InSubsegment { future: self, name: name.into(), parent: current(), subsegment: None }
+    }
+
+    /// Runs it as part of the entity that is current now: for `tokio::spawn` and the like.
+    fn in_current_segment(self) -> InEntity<Self> {
+        self.in_entity(current())
+    }
+
+    /// Runs it as part of this entity.
+    fn in_entity(self, entity: Entity) -> InEntity<Self> {
+        InEntity { future: self, entity }
+    }
+}
+
+impl<F: Future> FutureExt for F {}
+
+pin_project! {
+    /// A future that is part of an entity. See [`FutureExt::in_entity`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless they are polled"]
+    pub struct InEntity<F> {
+        #[pin]
+        future: F,
+        entity: Entity,
+    }
+}
+
+impl<F: Future> Future for InEntity<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        enter(this.entity, || this.future.poll(cx)).unwrap_or_else(|panic| panic::resume_unwind(panic))
+    }
+}
+
+pin_project! {
+    /// A future with a subsegment of its own. See [`FutureExt::in_subsegment`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless they are polled"]
+    pub struct InSubsegment<F> {
+        #[pin]
+        future: F,
+        name: Cow<'static, str>,
+        parent: Entity,
+        subsegment: Option<Subsegment>,
+    }
+}
+
+impl<F: Future> InSubsegment<F> {
+    /// Polls, and lets `record` have a look at the output before the subsegment closes.
+    fn poll_with(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        record: impl FnOnce(&Entity, &F::Output),
+    ) -> Poll<F::Output> {
+        let this = self.project();
+        let subsegment = this.subsegment.get_or_insert_with(|| this.parent.begin_subsegment(this.name));
+        match enter(subsegment.entity_mut(), || this.future.poll(cx)) {
+            Ok(poll) => {
+                let output = ready!(poll);
+                record(subsegment, &output);
+                *this.subsegment = None;
+                Poll::Ready(output)
+            }
+            Err(panic) => {
+                subsegment.record_panic(&*panic);
+                *this.subsegment = None;
+                panic::resume_unwind(panic)
+            }
+        }
+    }
+}
+
+impl<F: Future> Future for InSubsegment<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        self.poll_with(cx, |_, _| {})
+    }
+}
+
+pin_project! {
+    /// A future whose error is recorded. See [`capture`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless they are polled"]
+    pub struct Capture<F: Future> {
+        #[pin]
+        inner: InSubsegment<F>,
+        record: fn(&Entity, &F::Output),
+    }
+}
+
+impl<F: Future> Future for Capture<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        this.inner.poll_with(cx, *this.record)
+    }
+}

@@ -1,0 +1,296 @@
+//! The tracing header `X-Amzn-Trace-Id`, read leniently and written exactly.
+//!
+//! In: the header of a request, or the text of a message attribute. Out: a [`TraceHeader`] with valid ids only, and
+//! the text to send on: `Root=…;Parent=…;Sampled=…`, then the pairs that belong to others, unchanged.
+//!
+//! Elements may come in any order, with spaces around them, with keys in any case, twice (the last one counts), or
+//! broken (they are left out). `Self` is a load balancer's own and is dropped. Only a missing or invalid `Root` makes
+//! the whole header unusable; the request then starts a new trace.
+//!
+//! ```
+//! use tower_xray::{TraceHeader, header::SamplingDecision};
+//!
+//! // What a load balancer sends: the trace has an id, and nobody has decided yet.
+//! let header: TraceHeader = "Root=1-5759e988-bd862e3fe1be46a994272793".parse()?;
+//! assert_eq!(header.parent(), None);
+//! assert_eq!(header.decision(), SamplingDecision::Unknown);
+//! # Ok::<(), tower_xray::header::ParseTraceHeaderError>(())
+//! ```
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::{
+    id::{SegmentId, TraceId, ascii},
+    w3c,
+};
+
+/// `x-amzn-trace-id`.
+pub static X_AMZN_TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
+
+/// A header that is longer than this many bytes is ignored.
+pub const MAX_LEN: usize = 2048;
+
+/// Of the pairs that belong to others, at most this many bytes of keys and values are kept; pairs that no longer fit
+/// are left out (the X-Ray SDK for Node has the same bound).
+pub const MAX_EXTRA_LEN: usize = 256;
+
+const MAX_EXTRA_PAIRS: usize = 10;
+
+/// Who decided about sampling, and how.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum SamplingDecision {
+    /// `Sampled=0`: the caller decided not to record.
+    NotSampled,
+    /// `Sampled=?`: the caller asks us to decide, and to tell it in the response.
+    Requested,
+    /// `Sampled=1`: the caller decided to record.
+    Sampled,
+    /// Nobody has decided.
+    #[default]
+    Unknown,
+}
+
+impl SamplingDecision {
+    /// The decision `0` or `1` that has been made, if any.
+    #[must_use]
+    pub const fn made(self) -> Option<bool> {
+        match self {
+            Self::NotSampled => Some(false),
+            Self::Sampled => Some(true),
+            Self::Requested | Self::Unknown => None,
+        }
+    }
+}
+
+impl From<bool> for SamplingDecision {
+    fn from(sampled: bool) -> Self {
+        if sampled { Self::Sampled } else { Self::NotSampled }
+    }
+}
+
+/// The content of a tracing header.
+///
+/// Cloning it allocates nothing; parsing allocates only for extra pairs.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct TraceHeader {
+    root: TraceId,
+    parent: Option<SegmentId>,
+    decision: SamplingDecision,
+    /// `key=value` pairs joined by `;`, ready to be written.
+    extra: Option<Arc<str>>,
+}
+
+impl TraceHeader {
+    /// The header of a trace of which only the id is known.
+    #[must_use]
+    pub const fn new(root: TraceId) -> Self {
+        Self { root, parent: None, decision: SamplingDecision::Unknown, extra: None }
+    }
+
+    /// Names the segment or subsegment that makes the call.
+    #[must_use]
+    pub const fn with_parent(mut self, parent: SegmentId) -> Self {
+        self.parent = Some(parent);
+        self
+    }
+
+    /// Says what was decided, or who is to decide.
+    #[must_use]
+    pub fn with_decision(mut self, decision: impl Into<SamplingDecision>) -> Self {
+        self.decision = decision.into();
+        self
+    }
+
+    /// The context of a request: its `X-Amzn-Trace-Id`, or its `traceparent` where the former is missing, unusable, or
+    /// names no `Parent` (a load balancer adds such a header to a request that has a `traceparent`).
+    ///
+    /// Only the first line of each header counts. Anything unusable is as good as absent.
+    #[must_use]
+    pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
+        let own = Self::from_xray_header(headers);
+        if own.as_ref().is_some_and(|header| header.parent.is_some()) {
+            return own;
+        }
+        let Some(foreign) = headers.get(&w3c::TRACEPARENT).and_then(|value| w3c::parse(value.as_bytes())) else {
+            return own;
+        };
+        Some(Self { extra: own.and_then(|header| header.extra), ..foreign })
+    }
+
+    /// The context in `X-Amzn-Trace-Id` alone.
+    #[must_use]
+    pub fn from_xray_header(headers: &HeaderMap) -> Option<Self> {
+        headers.get(&X_AMZN_TRACE_ID).and_then(|value| value.try_into().ok())
+    }
+
+    /// The trace id.
+    #[must_use]
+    pub const fn root(&self) -> TraceId {
+        self.root
+    }
+
+    /// The segment or subsegment that made the call.
+    #[must_use]
+    pub const fn parent(&self) -> Option<SegmentId> {
+        self.parent
+    }
+
+    /// What was decided, or who is to decide.
+    #[must_use]
+    pub const fn decision(&self) -> SamplingDecision {
+        self.decision
+    }
+
+    /// Pairs that belong to others, such as `Lineage`, in their order.
+    pub fn extra(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.extra.iter().flat_map(|extra| extra.split(';')).filter_map(|pair| pair.split_once('='))
+    }
+
+    /// The value to send: one exact-size allocation.
+    ///
+    /// `Sampled=?` is written as it is: a header that goes downstream carries a decision, which
+    /// [`Entity::header`](crate::Entity::header) sees to.
+    #[must_use]
+    pub fn to_header_value(&self) -> HeaderValue {
+        let mut text = Vec::with_capacity(128 + self.extra.as_ref().map_or(0, |extra| extra.len()));
+        self.write(&mut text);
+        // Ids are hex and extra pairs are visible ASCII, so the fallback is never taken.
+        HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
+    }
+
+    /// `Root=…`, and the decision if the caller has asked for it: what goes into a response.
+    pub(crate) fn response_value(root: TraceId, answer: Option<bool>) -> HeaderValue {
+        let mut text = [0; 5 + TraceId::LEN + 10];
+        text[..5].copy_from_slice(b"Root=");
+        text[5..5 + TraceId::LEN].copy_from_slice(&root.to_ascii());
+        let decided: &[u8] = match answer {
+            None => b"",
+            Some(false) => b";Sampled=0",
+            Some(true) => b";Sampled=1",
+        };
+        let len = 5 + TraceId::LEN + decided.len();
+        text[5 + TraceId::LEN..len].copy_from_slice(decided);
+        HeaderValue::from_bytes(&text[..len]).unwrap_or(HeaderValue::from_static(""))
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"Root=");
+        out.extend_from_slice(&self.root.to_ascii());
+        if let Some(parent) = self.parent {
+            out.extend_from_slice(b";Parent=");
+            out.extend_from_slice(&parent.to_ascii());
+        }
+        out.extend_from_slice(match self.decision {
+            SamplingDecision::NotSampled => b";Sampled=0",
+            SamplingDecision::Requested => b";Sampled=?",
+            SamplingDecision::Sampled => b";Sampled=1",
+            SamplingDecision::Unknown => b"",
+        });
+        if let Some(extra) = &self.extra {
+            out.push(b';');
+            out.extend_from_slice(extra.as_bytes());
+        }
+    }
+}
+
+impl fmt::Display for TraceHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = Vec::with_capacity(128);
+        self.write(&mut text);
+        f.pad(ascii(&text))
+    }
+}
+
+impl FromStr for TraceHeader {
+    type Err = ParseTraceHeaderError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.len() > MAX_LEN || !text.bytes().all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte)) {
+            return Err(ParseTraceHeaderError);
+        }
+        let mut root = None;
+        let mut parent = None;
+        let mut decision = SamplingDecision::Unknown;
+        let mut extra = Extra::default();
+        for element in text.split(';') {
+            let Some((key, value)) = element.split_once('=') else { continue };
+            let (key, value) = (key.trim(), value.trim());
+            if key.eq_ignore_ascii_case("root") {
+                root = value.parse().ok();
+            } else if key.eq_ignore_ascii_case("parent") {
+                parent = value.parse().ok();
+            } else if key.eq_ignore_ascii_case("sampled") {
+                decision = match value {
+                    "0" => SamplingDecision::NotSampled,
+                    "1" => SamplingDecision::Sampled,
+                    "?" => SamplingDecision::Requested,
+                    _ => SamplingDecision::Unknown,
+                };
+            } else if !key.eq_ignore_ascii_case("self") {
+                let key = if key.eq_ignore_ascii_case("lineage") { "Lineage" } else { key };
+                extra.push(key, value);
+            }
+        }
+        let root = root.ok_or(ParseTraceHeaderError)?;
+        Ok(Self { root, parent, decision, extra: extra.finish() })
+    }
+}
+
+impl TryFrom<&HeaderValue> for TraceHeader {
+    type Error = ParseTraceHeaderError;
+
+    fn try_from(value: &HeaderValue) -> Result<Self, Self::Error> {
+        value.to_str().map_err(|_| ParseTraceHeaderError)?.parse()
+    }
+}
+
+impl From<&TraceHeader> for HeaderValue {
+    fn from(header: &TraceHeader) -> Self {
+        header.to_header_value()
+    }
+}
+
+/// Says that a text has no usable `Root`, is longer than [`MAX_LEN`], or is not visible ASCII.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ParseTraceHeaderError;
+
+impl fmt::Display for ParseTraceHeaderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a tracing header: expected `Root=1-<8 hex digits>-<24 hex digits>` among its elements")
+    }
+}
+
+impl std::error::Error for ParseTraceHeaderError {}
+
+/// Collects foreign pairs within their bounds.
+#[derive(Default)]
+struct Extra {
+    text: String,
+    pairs: usize,
+    len: usize,
+}
+
+impl Extra {
+    fn push(&mut self, key: &str, value: &str) {
+        let len = self.len + key.len() + value.len();
+        // A key with a space inside would not survive the next parser.
+        let legible = !key.is_empty() && !value.is_empty() && !key.contains([' ', '\t']);
+        if !legible || len > MAX_EXTRA_LEN || self.pairs == MAX_EXTRA_PAIRS {
+            return;
+        }
+        self.len = len;
+        self.pairs += 1;
+        if !self.text.is_empty() {
+            self.text.push(';');
+        }
+        self.text.push_str(key);
+        self.text.push('=');
+        self.text.push_str(value);
+    }
+
+    fn finish(self) -> Option<Arc<str>> {
+        (!self.text.is_empty()).then(|| self.text.into())
+    }
+}

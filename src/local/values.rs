@@ -1,0 +1,188 @@
+//! In: one value and the kind its field asks for. Out: what the value breaks.
+
+use serde_json::{Map, Value};
+
+use super::fields::{self, Field, Kind};
+use super::problem::Report;
+use super::{rules, tables, text};
+
+pub(super) fn check(report: &mut Report, path: &str, value: &Value, kind: Kind) {
+    match (kind, value) {
+        (Kind::Any, _) | (Kind::Bool, Value::Bool(_)) | (Kind::Mapping, Value::Object(_)) => {}
+        (_, Value::Null) => report.rejected(path, "is null; leave the field out"),
+        (Kind::Annotations, Value::Object(entries)) => annotations(report, path, entries),
+        (Kind::Cause, Value::Object(cause)) => fields::check(report, path, cause, tables::CAUSE),
+        (Kind::Cause | Kind::Reference, Value::String(id)) => reference(report, path, id),
+        (Kind::Count, Value::Number(number)) if number.as_u64().is_none() => {
+            report.warning(path, "is no count; leave it out when it is unknown");
+        }
+        (Kind::Count | Kind::Number, Value::Number(_)) => {}
+        (Kind::Id, Value::String(id)) => {
+            hex(report, path, id, rules::is_id(id), "16 hexadecimal digits");
+        }
+        (Kind::Integer, Value::Number(number)) if number.is_i64() => {}
+        (Kind::Metadata, Value::Object(namespaces)) => metadata(report, path, namespaces),
+        (Kind::Namespace, Value::String(namespace)) => self::namespace(report, path, namespace),
+        (Kind::Object(table), Value::Object(object)) => fields::check(report, path, object, table),
+        (Kind::Objects(table), Value::Array(items)) => objects(report, path, items, table),
+        (Kind::References | Kind::Texts, Value::Array(items)) => {
+            let item = if matches!(kind, Kind::Texts) {
+                Kind::Text(usize::MAX)
+            } else {
+                Kind::Reference
+            };
+            for (index, value) in items.iter().enumerate() {
+                check(report, &format!("{path}[{index}]"), value, item);
+            }
+        }
+        (Kind::SqlUrl, Value::String(url)) => {
+            if !rules::is_sql_url(url) {
+                report.rejected(
+                    path,
+                    "must have the form scheme://host/database for a collector",
+                );
+            }
+        }
+        (Kind::Text(most), Value::String(string)) => {
+            if string.chars().nth(most).is_some() {
+                report.rejected(path, format!("is longer than {most} characters"));
+            }
+        }
+        (Kind::TraceId, Value::String(id)) => {
+            hex(
+                report,
+                path,
+                id,
+                rules::is_trace_id(id),
+                "1-<8 hexadecimal digits>-<24 hexadecimal digits>",
+            );
+        }
+        _ => report.rejected(
+            path,
+            format!("must be {}, is {}", wanted(kind), found(value)),
+        ),
+    }
+}
+
+fn hex(report: &mut Report, path: &str, id: &str, valid: bool, form: &str) {
+    if !valid {
+        report.rejected(path, format!("must be {form}, is {}", text::quote(id)));
+    } else if id.contains(|c: char| c.is_ascii_uppercase()) {
+        report.warning(path, "has upper-case digits, which nobody else sends");
+    } else if id.bytes().skip(2).all(|b| matches!(b, b'0' | b'-')) && id.starts_with(['0', '1']) {
+        zero(report, path, id);
+    }
+}
+
+/// Zeros alone mean "no id" to the W3C and to OpenTelemetry.
+fn zero(report: &mut Report, path: &str, id: &str) {
+    if id.len() == 35 || id.bytes().all(|b| b == b'0') {
+        report.warning(path, "is all zero, which stands for no id");
+    }
+}
+
+fn reference(report: &mut Report, path: &str, id: &str) {
+    if id.chars().count() != 16 {
+        report.rejected(
+            path,
+            format!("must be an id of 16 characters, is {}", text::quote(id)),
+        );
+    } else if !rules::is_id(id) {
+        report.warning(
+            path,
+            format!("should be 16 hexadecimal digits, is {}", text::quote(id)),
+        );
+    }
+}
+
+fn namespace(report: &mut Report, path: &str, namespace: &str) {
+    match namespace {
+        "aws" | "remote" => {}
+        "local" => report.warning(
+            path,
+            "is \"local\", which older collectors refuse; leave it out",
+        ),
+        other => report.rejected(
+            path,
+            format!("must be \"aws\" or \"remote\", is {}", text::quote(other)),
+        ),
+    }
+}
+
+fn annotations(report: &mut Report, path: &str, entries: &Map<String, Value>) {
+    for (key, value) in entries {
+        let path = format!("{path}[{}]", text::quote(key));
+        if !rules::is_annotation_key(key, ".") {
+            report.rejected(&path, "has a key that is not 1 to 500 of A-Z a-z 0-9 _");
+        } else if !rules::is_annotation_key(key, "") {
+            report.warning(
+                &path,
+                "has a dot in its key, which AWS's schema does not know",
+            );
+        }
+        match value {
+            Value::Bool(_) | Value::Number(_) => {}
+            Value::String(string) if string.chars().nth(1000).is_none() => {}
+            Value::String(_) => report.rejected(&path, "is longer than 1000 characters"),
+            other => report.rejected(
+                &path,
+                format!(
+                    "must be a string, a number or a boolean, is {}",
+                    found(other)
+                ),
+            ),
+        }
+    }
+}
+
+fn metadata(report: &mut Report, path: &str, namespaces: &Map<String, Value>) {
+    for (namespace, value) in namespaces {
+        let path = format!("{path}[{}]", text::quote(namespace));
+        if !value.is_object() {
+            report.rejected(&path, format!("must be an object, is {}", found(value)));
+        }
+        if namespace.starts_with("AWS.") {
+            report.warning(&path, "is a namespace that AWS keeps for itself");
+        }
+    }
+}
+
+fn objects(report: &mut Report, path: &str, items: &[Value], table: &[Field]) {
+    for (index, item) in items.iter().enumerate() {
+        let path = format!("{path}[{index}]");
+        match item {
+            Value::Object(object) => fields::check(report, &path, object, table),
+            other => report.rejected(&path, format!("must be an object, is {}", found(other))),
+        }
+    }
+}
+
+fn wanted(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Any => "anything",
+        Kind::Bool => "a boolean",
+        Kind::Cause => "an object or the id of an exception",
+        Kind::Count | Kind::Number => "a number",
+        Kind::Id
+        | Kind::Namespace
+        | Kind::Reference
+        | Kind::SqlUrl
+        | Kind::Text(_)
+        | Kind::TraceId => "a string",
+        Kind::Integer => "an integer",
+        Kind::Annotations | Kind::Mapping | Kind::Metadata | Kind::Object(_) => "an object",
+        Kind::Objects(_) => "an array of objects",
+        Kind::References | Kind::Texts => "an array of strings",
+    }
+}
+
+/// The value as a reader of the message wants to see it: scalars themselves, of others the kind.
+pub(super) fn found(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::String(string) => text::quote(string),
+        Value::Array(_) => "an array".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+    }
+}

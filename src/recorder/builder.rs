@@ -1,0 +1,184 @@
+//! Building a recorder: the one place where a bad setting is an error.
+
+use std::{fmt, io, sync::Arc, time::Duration};
+
+use super::{Inner, Recorder, clock::Clock, stats::Counters};
+use crate::{
+    document::{InvalidNameError, SegmentDocument, SegmentName, Service},
+    emitter::{DaemonAddress, DaemonAddressError, Emitter, UdpEmitter},
+    environment::Environment,
+    id::IdSource,
+    sampling::{LocalizedStrategy, SamplingStrategy},
+};
+
+/// Adjusts a [`Recorder`].
+///
+/// Left alone, it records one request per second and 5 % of the others, and sends to `127.0.0.1:2000`.
+#[must_use]
+pub struct RecorderBuilder {
+    emitter: Option<Box<dyn Emitter>>,
+    strategy: Box<dyn SamplingStrategy>,
+    daemon_address: DaemonAddress,
+    origin: Option<String>,
+    service_version: Option<String>,
+    backtraces: bool,
+    clock: Clock,
+    ids: IdSource,
+    environment: Environment,
+}
+
+impl Default for RecorderBuilder {
+    fn default() -> Self {
+        Self {
+            emitter: None,
+            strategy: Box::new(LocalizedStrategy::default()),
+            daemon_address: DaemonAddress::default(),
+            origin: None,
+            service_version: None,
+            backtraces: false,
+            clock: Clock::default(),
+            ids: IdSource::default(),
+            environment: Environment::process(),
+        }
+    }
+}
+
+impl RecorderBuilder {
+    /// Decides which segments are recorded.
+    pub fn sampling(mut self, strategy: impl SamplingStrategy + 'static) -> Self {
+        self.strategy = Box::new(strategy);
+        self
+    }
+
+    /// Takes the documents instead of a [`UdpEmitter`]; the daemon's address does not matter then.
+    pub fn emitter(mut self, emitter: impl Emitter + 'static) -> Self {
+        self.emitter = Some(Box::new(emitter));
+        self
+    }
+
+    /// Where the daemon listens, unless `AWS_XRAY_DAEMON_ADDRESS` says it.
+    pub fn daemon_address(mut self, address: DaemonAddress) -> Self {
+        self.daemon_address = address;
+        self
+    }
+
+    /// The kind of AWS resource that runs the service, such as `AWS::ECS::Fargate`. It is part of the identity of a
+    /// node on the service map.
+    pub fn origin(mut self, origin: impl Into<String>) -> Self {
+        self.origin = Some(origin.into());
+        self
+    }
+
+    /// The version of the service, to search by; cut at 250 characters.
+    pub fn service_version(mut self, version: impl Into<String>) -> Self {
+        self.service_version = Some(version.into());
+        self
+    }
+
+    /// Whether errors and panics carry the stack of where they were recorded. Off by default: a stack takes
+    /// milliseconds, and needs debug information to be of use.
+    pub fn backtraces(mut self, on: bool) -> Self {
+        self.backtraces = on;
+        self
+    }
+
+    /// Takes the time from here (since the Unix epoch) instead of the system's clocks: for tests.
+    pub fn clock(mut self, now: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        self.clock = Clock::Given(Arc::new(now));
+        self
+    }
+
+    /// Makes ids and random numbers repeatable: for tests.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.ids = IdSource::seeded(seed);
+        self
+    }
+
+    /// Looks variables up here instead of in the process environment: for tests.
+    pub fn environment(mut self, lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        self.environment = Environment::new(lookup);
+        self
+    }
+
+    /// Builds the recorder.
+    ///
+    /// As in every X-Ray SDK, the environment goes before the code:
+    ///
+    /// | variable | effect |
+    /// |---|---|
+    /// | `AWS_XRAY_DAEMON_ADDRESS` | where the daemon listens, see [`DaemonAddress`] |
+    /// | `AWS_XRAY_TRACING_NAME` | the name of every segment of a layer |
+    /// | `AWS_XRAY_SDK_DISABLED=true`, `AWS_XRAY_SDK_ENABLED=false` | nothing is recorded; the header that comes in still goes on |
+    ///
+    /// # Errors
+    ///
+    /// When a variable has no valid value, or the thread of the emitter cannot be started.
+    pub fn build(self) -> Result<Recorder, BuildError> {
+        let environment = self.environment;
+        let enabled = !environment.disabled();
+        let name = environment.tracing_name().map(|name| SegmentName::new(&name)).transpose();
+        let address = environment.daemon_address().map(|address| address.parse()).transpose();
+        let name = name.map_err(|error| BuildError(Kind::Name(error)))?;
+        let address = address.map_err(|error| BuildError(Kind::Address(error)))?.unwrap_or(self.daemon_address);
+        let emitter = match self.emitter {
+            Some(emitter) => emitter,
+            None if !enabled => Box::new(Disabled),
+            None => Box::new(UdpEmitter::new(address).map_err(|error| BuildError(Kind::Thread(error)))?),
+        };
+        Ok(Recorder(Arc::new(Inner {
+            emitter,
+            strategy: self.strategy,
+            service: Arc::new(Service::new(self.origin.as_deref(), self.service_version.as_deref())),
+            name,
+            enabled,
+            backtraces: self.backtraces,
+            clock: self.clock,
+            ids: self.ids,
+            counters: Counters::default(),
+        })))
+    }
+}
+
+impl fmt::Debug for RecorderBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecorderBuilder").field("daemon_address", &self.daemon_address).finish_non_exhaustive()
+    }
+}
+
+/// Stands in while the recorder is disabled; nothing is emitted then.
+struct Disabled;
+
+impl Emitter for Disabled {
+    fn emit(&self, _: SegmentDocument) {}
+}
+
+/// Says why a recorder cannot be built, and what to write instead.
+#[derive(Debug)]
+pub struct BuildError(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Address(DaemonAddressError),
+    Name(InvalidNameError),
+    Thread(io::Error),
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Kind::Address(_) => "AWS_XRAY_DAEMON_ADDRESS is not valid",
+            Kind::Name(_) => "AWS_XRAY_TRACING_NAME is not valid",
+            Kind::Thread(_) => "the thread that sends documents cannot be started",
+        })
+    }
+}
+
+impl std::error::Error for BuildError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(match &self.0 {
+            Kind::Address(error) => error,
+            Kind::Name(error) => error,
+            Kind::Thread(error) => error,
+        })
+    }
+}

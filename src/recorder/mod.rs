@@ -1,0 +1,208 @@
+//! The recorder: owns the sampling strategy, the emitter and what all segments have in common.
+//!
+//! In: requests and other work that begins. Out: [`Segment`]s, recorded or not; their documents; and
+//! [statistics](Recorder::stats) of everything, also of what was dropped.
+//!
+//! ```
+//! use std::time::Duration;
+//! use tower_xray::{Recorder, sampling::SampleAll};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let recorder = Recorder::builder().sampling(SampleAll).service_version("2.7.0").build()?;
+//! recorder.begin_segment("nightly-report").close();
+//! recorder.shutdown(Duration::from_secs(2)).await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! There is no global recorder: layers get theirs, and everything below finds it through the current entity.
+
+mod builder;
+pub(crate) mod clock;
+mod stats;
+
+use std::{
+    fmt,
+    panic::{self, AssertUnwindSafe},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use self::{clock::Clock, stats::Counters};
+pub use self::{
+    builder::{BuildError, RecorderBuilder},
+    stats::Stats,
+};
+use crate::{
+    document::{Index, SegmentDocument, SegmentName, Service, Tree},
+    emitter::{Emitter, Flush},
+    entity::{Entity, Recording, Segment},
+    header::{SamplingDecision, TraceHeader},
+    id::IdSource,
+    sampling::{Decision, SamplingRequest, SamplingStrategy},
+};
+
+/// Begins segments, decides which are recorded, and sends them. A clone is another handle to the same recorder.
+#[derive(Clone)]
+pub struct Recorder(Arc<Inner>);
+
+struct Inner {
+    emitter: Box<dyn Emitter>,
+    strategy: Box<dyn SamplingStrategy>,
+    service: Arc<Service>,
+    name: Option<SegmentName>,
+    enabled: bool,
+    backtraces: bool,
+    clock: Clock,
+    ids: IdSource,
+    counters: Counters,
+}
+
+impl Recorder {
+    /// A recorder as the environment says: see [`RecorderBuilder::build`] for the variables.
+    ///
+    /// # Errors
+    ///
+    /// When a variable has no valid value, or the emitter cannot be started.
+    pub fn from_env() -> Result<Self, BuildError> {
+        Self::builder().build()
+    }
+
+    /// A recorder to be adjusted.
+    pub fn builder() -> RecorderBuilder {
+        RecorderBuilder::default()
+    }
+
+    /// Begins a segment outside of a request. The strategy decides whether it is recorded; it is asked about the name
+    /// only.
+    pub fn begin_segment(&self, name: &str) -> Segment {
+        self.begin_segment_from(name, None)
+    }
+
+    /// Begins a segment that continues a trace, as one does that handles a message.
+    ///
+    /// Where the header says `Sampled=0` or `1`, the strategy is not asked.
+    pub fn begin_segment_from(&self, name: &str, header: Option<&TraceHeader>) -> Segment {
+        if !self.is_enabled() {
+            return Self::pass_on(header.cloned());
+        }
+        let name = SegmentName::lenient(name);
+        self.begin(name.as_str(), header, |request| request, |_, _| {}).0
+    }
+
+    /// What was opened, sampled, emitted and dropped since the recorder was made.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.0.counters.stats(self.0.emitter.stats())
+    }
+
+    /// Sends what has closed so far, until `timeout` is over; how many documents were left then.
+    pub fn flush(&self, timeout: Duration) -> Flush {
+        self.0.emitter.flush(deadline(timeout))
+    }
+
+    /// Sends what has closed, until `timeout` is over, and takes nothing any more.
+    ///
+    /// The output counts the documents that were left; they are dropped, and counted in the statistics.
+    pub fn shutdown(&self, timeout: Duration) -> Flush {
+        self.0.emitter.shutdown(deadline(timeout))
+    }
+
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.0.enabled
+    }
+
+    /// What stands in for a segment while the recorder is disabled: whoever is called gets the header as it came.
+    pub(crate) fn pass_on(header: Option<TraceHeader>) -> Segment {
+        // A question goes to us, and is answered by nobody then.
+        let unasked = |header: TraceHeader| match header.decision() {
+            SamplingDecision::Requested => header.with_decision(SamplingDecision::Unknown),
+            _ => header,
+        };
+        Segment::new(header.map(unasked).map_or_else(Entity::none, Entity::propagated))
+    }
+
+    /// The name that the environment gives to every segment.
+    pub(crate) fn name(&self) -> Option<&SegmentName> {
+        self.0.name.as_ref()
+    }
+
+    /// Begins a segment, recorded or not; also says whether it is.
+    ///
+    /// `complete` adds what is known to the sampling request; `describe` runs only if the segment is recorded.
+    pub(crate) fn begin<'a>(
+        &self,
+        name: &'a str,
+        incoming: Option<&TraceHeader>,
+        complete: impl FnOnce(SamplingRequest<'a>) -> SamplingRequest<'a>,
+        describe: impl FnOnce(&mut Tree, Index),
+    ) -> (Segment, bool) {
+        let Inner { clock, ids, counters, .. } = &*self.0;
+        let now = clock.since_epoch();
+        let decision = match incoming.and_then(|header| header.decision().made()) {
+            Some(sampled) => Decision::new(sampled),
+            None => self.decide(&complete(SamplingRequest::new(name, now, ids.fraction()))),
+        };
+        let sampled = decision.is_sampled();
+        counters.open(sampled);
+        let header = match incoming {
+            Some(header) => header.clone(),
+            None => TraceHeader::new(ids.trace_id(now.as_secs() as u32)),
+        };
+        let entity = if sampled {
+            Recording::begin(self.clone(), name, header, decision.into_rule_name(), clock.begin(now), describe)
+        } else {
+            Entity::propagated(header.with_parent(ids.segment_id()).with_decision(false))
+        };
+        (Segment::new(entity), sampled)
+    }
+
+    pub(crate) fn emit(&self, document: SegmentDocument) {
+        if panic::catch_unwind(AssertUnwindSafe(|| self.0.emitter.emit(document))).is_err() {
+            self.0.counters.emitter_panic();
+        }
+    }
+
+    pub(crate) fn service(&self) -> Arc<Service> {
+        self.0.service.clone()
+    }
+
+    pub(crate) fn records_backtraces(&self) -> bool {
+        self.0.backtraces
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    pub(crate) fn ids(&self) -> &IdSource {
+        &self.0.ids
+    }
+
+    pub(crate) fn count_refused(&self) {
+        self.0.counters.refuse();
+    }
+
+    fn decide(&self, request: &SamplingRequest<'_>) -> Decision {
+        panic::catch_unwind(AssertUnwindSafe(|| self.0.strategy.decide(request))).unwrap_or_else(|_| {
+            self.0.counters.strategy_panic();
+            Decision::new(false)
+        })
+    }
+}
+
+impl fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorder")
+            .field("enabled", &self.0.enabled)
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A timeout beyond the end of time is an hour.
+fn deadline(timeout: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(timeout).unwrap_or(now + Duration::from_secs(3600))
+}

@@ -1,0 +1,70 @@
+//! What became of everything.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::emitter::{Dropped, EmitterStats};
+
+/// Counts since the recorder was made.
+///
+/// A document is a segment, or a subsegment that travels by itself. As soon as the emitter's queue is empty,
+/// `documents = emitted + dropped.total() + emitter_panics`, except that the pieces of a split document count one by one.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Segments begun, recorded or not.
+    pub opened: u64,
+    /// Segments that are recorded.
+    pub sampled: u64,
+    /// Documents that the emitter has handed over.
+    pub emitted: u64,
+    /// Documents that were dropped, by reason.
+    pub dropped: Dropped,
+    /// Documents that an emitter of the user's has lost by a panic.
+    pub emitter_panics: u64,
+    /// Decisions that a strategy of the user's has failed to make by a panic; they count as "not sampled".
+    pub strategy_panics: u64,
+    /// Annotations, metadata and other details that were refused: not finite, no JSON, too large, or too late.
+    pub refused: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    opened: AtomicU64,
+    sampled: AtomicU64,
+    emitter_panics: AtomicU64,
+    strategy_panics: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl Counters {
+    pub(super) fn open(&self, sampled: bool) {
+        self.opened.fetch_add(1, Relaxed);
+        if sampled {
+            self.sampled.fetch_add(1, Relaxed);
+        }
+    }
+
+    pub(super) fn emitter_panic(&self) {
+        self.emitter_panics.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn strategy_panic(&self) {
+        self.strategy_panics.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn refuse(&self) {
+        self.refused.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn stats(&self, emitter: EmitterStats) -> Stats {
+        Stats {
+            opened: self.opened.load(Relaxed),
+            sampled: self.sampled.load(Relaxed),
+            emitted: emitter.emitted,
+            dropped: emitter.dropped,
+            emitter_panics: self.emitter_panics.load(Relaxed),
+            strategy_panics: self.strategy_panics.load(Relaxed),
+            refused: self.refused.load(Relaxed),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! A checked list of sampling rules.
+
+use std::fmt;
+
+use super::rule::Rule;
+
+/// Rules in the order in which they are tried, and the default rule for what none of them matches.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rules {
+    pub(super) rules: Vec<Rule>,
+    pub(super) default: Rule,
+}
+
+impl Rules {
+    /// No rules yet, and the default of every X-Ray SDK: one request per second and 5 %.
+    pub fn builder() -> RulesBuilder {
+        RulesBuilder::default()
+    }
+}
+
+/// Collects rules. See the [module documentation](super) for an example.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct RulesBuilder(Rules);
+
+impl RulesBuilder {
+    /// Adds a rule after those that are there; the first one that matches decides.
+    pub fn rule(mut self, rule: Rule) -> Self {
+        self.0.rules.push(rule);
+        self
+    }
+
+    /// Replaces the default rule.
+    pub fn default_rule(mut self, rule: Rule) -> Self {
+        self.0.default = rule;
+        self
+    }
+
+    /// Checks the rules: this is the one place where a bad rule is an error.
+    ///
+    /// # Errors
+    ///
+    /// When a name is empty, longer than 32 characters or used twice, when a pattern is empty, when a fixed rate is not
+    /// between 0 and 1, or when the default rule does not match everything.
+    pub fn build(self) -> Result<Rules, RulesError> {
+        let Rules { rules, default } = &self.0;
+        for (position, rule) in rules.iter().enumerate() {
+            check(rule)?;
+            if rules[..position].iter().any(|earlier| earlier.name == rule.name) {
+                return Err(RulesError::new(rule, "name", "is used twice: give every rule a name of its own"));
+            }
+        }
+        check(default)?;
+        if !default.matches_all() {
+            let wrong = "must match everything: add it with `.rule(…)` instead, or leave its patterns out";
+            return Err(RulesError::new(default, "default rule", wrong));
+        }
+        Ok(self.0)
+    }
+}
+
+fn check(rule: &Rule) -> Result<(), RulesError> {
+    if !(1..=32).contains(&rule.name.chars().count()) {
+        return Err(RulesError::new(rule, "name", "must have 1 to 32 characters"));
+    }
+    let patterns = [
+        ("service_name", &rule.service_name),
+        ("host", &rule.host),
+        ("http_method", &rule.http_method),
+        ("url_path", &rule.url_path),
+    ];
+    for (field, pattern) in patterns {
+        if pattern.is_empty() {
+            return Err(RulesError::new(rule, field, "is empty and would match nothing: write `*` to match everything"));
+        }
+    }
+    if !(0.0..=1.0).contains(&rule.fixed_rate) {
+        return Err(RulesError::new(rule, "fixed_rate", "must be between 0 and 1: write 0.05 for 5 %"));
+    }
+    Ok(())
+}
+
+/// Says which rule is wrong, in which field, and what to write instead.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RulesError {
+    rule: String,
+    field: &'static str,
+    wrong: &'static str,
+}
+
+impl RulesError {
+    fn new(rule: &Rule, field: &'static str, wrong: &'static str) -> Self {
+        Self { rule: rule.name.to_string(), field, wrong }
+    }
+}
+
+impl fmt::Display for RulesError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sampling rule {:?}: {} {}", self.rule, self.field, self.wrong)
+    }
+}
+
+impl std::error::Error for RulesError {}

@@ -1,0 +1,211 @@
+//! One request and its response: the segment's owner, from the call to the end of the body.
+//!
+//! Dropping it unfinished is how a client's leaving shows: hyper drops the response's future or body then.
+
+use std::{fmt, panic};
+
+use http::{HeaderValue, Method, Response, StatusCode, request::Parts};
+use http_body::Body;
+
+use super::{
+    layer::{Config, Trust},
+    request,
+};
+use crate::{
+    body::Watch,
+    context,
+    document::{Description, RecordedError},
+    entity::Segment,
+    header::{SamplingDecision, TraceHeader, X_AMZN_TRACE_ID},
+    recorder::Recorder,
+};
+
+pub(super) struct Exchange {
+    /// Taken when the exchange is over.
+    segment: Option<Segment>,
+    sampled: bool,
+    head: bool,
+    /// What goes into the response's header.
+    response_header: ResponseHeader,
+    /// Whether there is a response already, and what is known of its body.
+    response: Option<Progress>,
+}
+
+#[derive(Clone, Copy)]
+enum ResponseHeader {
+    Off,
+    Root,
+    /// The caller has asked for the decision.
+    RootAndDecision,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Progress {
+    /// The response has no body, whatever its body type says.
+    bodiless: bool,
+    /// How many bytes there will be, if that is known.
+    expected: Option<u64>,
+    sent: u64,
+}
+
+impl Exchange {
+    /// Begins a segment; nothing for a request that is left alone.
+    pub(super) fn begin(config: &Config, parts: &mut Parts) -> Option<Self> {
+        if config.skip.as_ref().is_some_and(|skip| skip(parts)) {
+            return None;
+        }
+        let incoming = incoming(config, parts);
+        if !config.recorder.is_enabled() {
+            return Some(Self::new(Recorder::pass_on(incoming), false, parts, ResponseHeader::Off));
+        }
+        let asked = incoming.as_ref().is_some_and(|header| header.decision() == SamplingDecision::Requested);
+        let incoming = match config.trust {
+            Trust::All | Trust::None => incoming,
+            Trust::IdsOnly => incoming.map(|header| header.with_decision(SamplingDecision::Unknown)),
+        };
+        let name = config.naming.name(parts);
+        let (segment, sampled) = config.recorder.begin(
+            &name,
+            incoming.as_ref(),
+            |mut sampling| {
+                sampling.host = request::host(parts);
+                sampling.http_method(parts.method.as_str()).url_path(request::path(parts))
+            },
+            |tree, index| {
+                request::describe(parts, config.tls, tree, index);
+                if let Some(route) = request::route(parts).filter(|_| config.route_annotation) {
+                    tree.annotate(index, "route", &route.into());
+                }
+            },
+        );
+        if sampled {
+            parts.extensions.insert(segment.entity().clone());
+        }
+        let header = match (config.response_header, asked) {
+            (false, _) => ResponseHeader::Off,
+            (true, false) => ResponseHeader::Root,
+            (true, true) => ResponseHeader::RootAndDecision,
+        };
+        Some(Self::new(segment, sampled, parts, header))
+    }
+
+    fn new(segment: Segment, sampled: bool, parts: &Parts, response_header: ResponseHeader) -> Self {
+        Self { segment: Some(segment), sampled, head: parts.method == Method::HEAD, response_header, response: None }
+    }
+
+    /// There is a response: records its status, and what is known of its body.
+    pub(super) fn respond<B: Body>(&mut self, response: &mut Response<B>) {
+        let Some(segment) = &self.segment else { return };
+        let status = response.status();
+        let bodiless = self.head
+            || status.is_informational()
+            || status == StatusCode::NO_CONTENT
+            || status == StatusCode::NOT_MODIFIED;
+        let expected = content_length(response).or_else(|| response.body().size_hint().exact());
+        self.response = Some(Progress { bodiless, expected, sent: 0 });
+        if self.sampled {
+            segment.set_status(status);
+            if let Some(error) = response.extensions().get::<RecordedError>() {
+                segment.add_cause(|| error.description().clone());
+            }
+        }
+        if let Some(value) = self.header_value(segment) {
+            response.headers_mut().entry(&X_AMZN_TRACE_ID).or_insert(value);
+        }
+        if response.body().is_end_stream() {
+            self.complete();
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.segment.is_none()
+    }
+
+    fn header_value(&self, segment: &Segment) -> Option<HeaderValue> {
+        let answer = match self.response_header {
+            ResponseHeader::Off => return None,
+            ResponseHeader::Root => None,
+            ResponseHeader::RootAndDecision => Some(self.sampled),
+        };
+        Some(TraceHeader::response_value(segment.trace_id()?, answer))
+    }
+}
+
+impl Watch for Exchange {
+    const REMOTE: bool = false;
+
+    fn enter<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let Some(segment) = &mut self.segment else { return work() };
+        context::enter(segment.entity_mut(), work).unwrap_or_else(|panic| {
+            if let Some(segment) = self.segment.take() {
+                segment.record_panic(&*panic);
+            }
+            panic::resume_unwind(panic)
+        })
+    }
+
+    fn pass(&mut self, bytes: usize) {
+        if let Some(progress) = &mut self.response {
+            progress.sent += bytes as u64;
+        }
+    }
+
+    fn complete(&mut self) {
+        let Some(segment) = self.segment.take() else { return };
+        let Progress { bodiless, expected, sent } = self.response.unwrap_or_default();
+        if let Some(length) = expected.or((!bodiless).then_some(sent)) {
+            segment.set_content_length(length);
+        }
+    }
+
+    fn fail(&mut self, describe: impl FnOnce() -> Description) {
+        let Some(segment) = self.segment.take() else { return };
+        segment.add_cause(describe);
+        segment.set_fault();
+        if let Some(Progress { sent, .. }) = self.response {
+            segment.set_content_length(sent);
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        // hyper does not ask a body for its end when it knows that there is nothing more to come.
+        let ended = |progress: Progress| {
+            progress.bodiless || progress.expected.is_some_and(|expected| progress.sent >= expected)
+        };
+        if self.response.is_some_and(ended) {
+            self.complete();
+        }
+        let Some(segment) = self.segment.take() else { return };
+        match self.response {
+            None => segment.add_cause(|| {
+                Description::of_text("ClientDisconnect", "the client left before the response began", false)
+            }),
+            Some(Progress { sent, .. }) => {
+                let message = format_args!("the client left after {sent} bytes of the response's body");
+                segment.add_cause(|| Description::of_text("ClientDisconnect", message, false));
+                segment.set_content_length(sent);
+            }
+        }
+        segment.set_error();
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange").field("segment", &self.segment).finish_non_exhaustive()
+    }
+}
+
+fn incoming(config: &Config, parts: &Parts) -> Option<TraceHeader> {
+    match (config.trust, config.traceparent) {
+        (Trust::None, _) => None,
+        (_, true) => TraceHeader::from_headers(&parts.headers),
+        (_, false) => TraceHeader::from_xray_header(&parts.headers),
+    }
+}
+
+fn content_length<B>(response: &Response<B>) -> Option<u64> {
+    response.headers().get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}

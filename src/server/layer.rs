@@ -1,0 +1,141 @@
+//! The layer and its settings.
+
+use std::{fmt, marker::PhantomData, sync::Arc};
+
+use http::request::Parts;
+use tower_layer::Layer;
+
+use super::{Naming, XRay};
+use crate::{
+    document::{Boxed, InvalidNameError, Typed},
+    recorder::Recorder,
+};
+
+/// Whom to believe about the trace: what the header of a request may say.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Trust {
+    /// Everything, as in every X-Ray SDK.
+    #[default]
+    All,
+    /// The ids; whether the request is recorded is decided here.
+    IdsOnly,
+    /// Nothing: every request starts a trace. For services that face the public without a load balancer.
+    None,
+}
+
+/// Traces every request. See the [module documentation](super).
+///
+/// `K` says what the errors of the inner service are: errors ([`Typed`]), or boxes of them
+/// ([`boxed_errors`](Self::boxed_errors)).
+#[must_use]
+pub struct XRayLayer<K = Typed> {
+    config: Arc<Config>,
+    kind: PhantomData<fn() -> K>,
+}
+
+#[derive(Clone)]
+pub(super) struct Config {
+    pub(super) naming: Naming,
+    pub(super) recorder: Recorder,
+    pub(super) trust: Trust,
+    pub(super) traceparent: bool,
+    pub(super) response_header: bool,
+    pub(super) route_annotation: bool,
+    pub(super) tls: bool,
+    pub(super) skip: Option<Arc<dyn Fn(&Parts) -> bool + Send + Sync>>,
+}
+
+impl XRayLayer {
+    /// Names segments like this (a text stands for itself, see [`Naming`]), and records them here.
+    ///
+    /// `AWS_XRAY_TRACING_NAME` goes before a fixed name. A name of which X-Ray accepts no character becomes `unknown`;
+    /// [`try_new`](Self::try_new) makes that an error.
+    pub fn new(naming: impl Into<Naming>, recorder: Recorder) -> Self {
+        let naming = naming.into().or_environment(recorder.name());
+        let config = Config {
+            naming,
+            recorder,
+            trust: Trust::default(),
+            traceparent: true,
+            response_header: true,
+            route_annotation: true,
+            tls: false,
+            skip: None,
+        };
+        Self { config: Arc::new(config), kind: PhantomData }
+    }
+
+    /// The same with a fixed name.
+    ///
+    /// # Errors
+    ///
+    /// When nothing is left of the name after characters that X-Ray refuses have been replaced.
+    pub fn try_new(name: &str, recorder: Recorder) -> Result<Self, InvalidNameError> {
+        Naming::fixed(name).map(|naming| Self::new(naming, recorder))
+    }
+
+    /// For a service whose error is a `Box<dyn Error + Send + Sync>`, as that of tower's timeout and buffer is.
+    pub fn boxed_errors(self) -> XRayLayer<Boxed> {
+        XRayLayer { config: self.config, kind: PhantomData }
+    }
+}
+
+impl<K> XRayLayer<K> {
+    /// Whom to believe about the trace. The default is [`Trust::All`].
+    pub fn trust(self, trust: Trust) -> Self {
+        self.with(|config| config.trust = trust)
+    }
+
+    /// Whether `traceparent` counts where `X-Amzn-Trace-Id` is missing or names no parent. On by default.
+    pub fn traceparent(self, on: bool) -> Self {
+        self.with(|config| config.traceparent = on)
+    }
+
+    /// Whether responses carry `X-Amzn-Trace-Id: Root=…`. On by default; one that the handler has set stays.
+    pub fn response_header(self, on: bool) -> Self {
+        self.with(|config| config.response_header = on)
+    }
+
+    /// Whether the matched route (`/orders/{id}`) becomes the annotation `route`. On by default, with feature `axum`.
+    pub fn route_annotation(self, on: bool) -> Self {
+        self.with(|config| config.route_annotation = on)
+    }
+
+    /// Says that this service itself terminates TLS, so that URLs begin with `https` where nothing else tells: neither
+    /// `X-Forwarded-Proto`, nor the scheme of an HTTP/2 request.
+    pub fn tls(self, on: bool) -> Self {
+        self.with(|config| config.tls = on)
+    }
+
+    /// Leaves requests alone for which this is true, such as health checks: no segment, no header, no decision.
+    pub fn skip(self, skip: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
+        self.with(|config| config.skip = Some(Arc::new(skip)))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(Arc::make_mut(&mut self.config));
+        self
+    }
+}
+
+impl<S, K> Layer<S> for XRayLayer<K> {
+    type Service = XRay<S, K>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        XRay::new(inner, self.config.clone())
+    }
+}
+
+impl<K> Clone for XRayLayer<K> {
+    fn clone(&self) -> Self {
+        Self { config: self.config.clone(), kind: PhantomData }
+    }
+}
+
+impl<K> fmt::Debug for XRayLayer<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Config { naming, trust, .. } = &*self.config;
+        f.debug_struct("XRayLayer").field("naming", naming).field("trust", trust).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,68 @@
+//! The server side: a segment for every request.
+//!
+//! In: requests. Out: the same requests, with a current entity while they are handled; the same responses, with a
+//! header that names the trace; and a segment that closes at the true end of the response.
+//!
+//! ```
+//! use axum::{Router, routing::get};
+//! use tower_xray::{Recorder, XRayLayer};
+//!
+//! # fn main() -> Result<(), tower_xray::recorder::BuildError> {
+//! let recorder = Recorder::from_env()?;
+//! let app: Router = Router::new()
+//!     .route("/orders/{id}", get(async || "an order"))
+//!     .layer(XRayLayer::new("orders", recorder));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # When a segment closes
+//!
+//! | what happens | the segment |
+//! |---|---|
+//! | the body ends, by its last frame, its trailers or its `Content-Length` | closes then |
+//! | there is no body: `HEAD`, 1xx, 204, 304, an empty one | closes with the response |
+//! | 101: the connection becomes something else | closes with the response |
+//! | the status is 4xx, 429, 5xx | error, error and throttle, fault |
+//! | the client leaves before the response, or in the middle of its body | error, with a cause that says so |
+//! | the handler panics | fault, with the panic as cause; it goes on unwinding |
+//! | the service or the body returns an error | fault, with the error as cause |
+//!
+//! # Where to put the layer
+//!
+//! As far outside as possible, so that what other layers do is part of the segment; but inside of whatever turns a
+//! panic into a response only if the panic itself is to be recorded. `Router::layer` sees the matched route; a layer
+//! around the whole router, and a request that no route matches, do not.
+//!
+//! # Customization
+//!
+//! ```
+//! use tower_xray::{Recorder, XRayLayer, server::{Naming, Trust}};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let recorder = Recorder::from_env()?;
+//! let layer = XRayLayer::new(Naming::by_host("*.example.com", "orders")?, recorder)
+//!     .skip(|request| request.uri.path() == "/healthz")
+//!     .trust(Trust::IdsOnly)
+//!     .response_header(false);
+//! # Ok(())
+//! # }
+//! ```
+
+mod body;
+mod exchange;
+#[cfg(feature = "axum")]
+mod extract;
+mod future;
+mod layer;
+mod naming;
+mod request;
+mod service;
+
+pub use self::{
+    body::ResponseBody,
+    future::ResponseFuture,
+    layer::{Trust, XRayLayer},
+    naming::Naming,
+    service::XRay,
+};

@@ -1,0 +1,6 @@
+//! Through the public API, from a request to the documents it emits.
+
+mod support;
+
+mod local;
+mod server;
