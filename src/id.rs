@@ -202,9 +202,9 @@ impl IdSource {
         thread_local!(static RNG: RefCell<fastrand::Rng> = RefCell::new(fastrand::Rng::new()));
         match self {
             // While the thread ends its generator may be gone: a fresh one serves the last ids.
-            Self::Thread => RNG
-                .try_with(|rng| draw(&mut rng.borrow_mut()))
-                .unwrap_or_else(|_| draw(&mut fastrand::Rng::new())),
+            Self::Thread => {
+                RNG.try_with(|rng| draw(&mut rng.borrow_mut())).unwrap_or_else(|_| draw(&mut fastrand::Rng::new()))
+            }
             Self::Seeded(rng) => draw(&mut rng.lock().unwrap_or_else(PoisonError::into_inner)),
         }
     }

@@ -42,11 +42,7 @@ fn main() -> ExitCode {
         }
     };
     // Without a reader of stderr there is nobody to tell.
-    let _ = writeln!(
-        anstream::stderr(),
-        "listening on {} (UDP); Ctrl-C ends it",
-        daemon.local_addr()
-    );
+    let _ = writeln!(anstream::stderr(), "listening on {} (UDP); Ctrl-C ends it", daemon.local_addr());
     match watch(&daemon, &args) {
         Ok(()) => ExitCode::SUCCESS,
         // The reader of a pipe has seen enough.
@@ -72,11 +68,7 @@ fn watch(daemon: &LocalDaemon, args: &Args) -> io::Result<()> {
         }
         let gone = daemon.stats().evicted_traces;
         if gone > evicted {
-            let _ = writeln!(
-                anstream::stderr(),
-                "{} traces came too fast to be shown",
-                gone - evicted
-            );
+            let _ = writeln!(anstream::stderr(), "{} traces came too fast to be shown", gone - evicted);
             evicted = gone;
         }
         let mut stdout = anstream::stdout().lock();

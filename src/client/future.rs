@@ -32,10 +32,7 @@ impl<F, K> ResponseFuture<F, K> {
     }
 
     /// Polls until there is a result; an error ends the call, and a response leaves it to be followed.
-    pub(super) fn poll_call<T, E>(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(T, Option<Call>), E>>
+    pub(super) fn poll_call<T, E>(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(T, Option<Call>), E>>
     where
         F: Future<Output = Result<T, E>>,
         E: AsError<K>,

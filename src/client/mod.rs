@@ -33,9 +33,4 @@ mod layer;
 pub mod reqwest;
 mod service;
 
-pub use self::{
-    body::ResponseBody,
-    future::ResponseFuture,
-    layer::XRayClientLayer,
-    service::XRayClient,
-};
+pub use self::{body::ResponseBody, future::ResponseFuture, layer::XRayClientLayer, service::XRayClient};

@@ -25,12 +25,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{ResponseBody, XRayClient, call::Call, future, layer::Settings};
-use crate::{
-    body::Watch,
-    context::current,
-    document::AsError,
-    entity::Entity,
-};
+use crate::{body::Watch, context::current, document::AsError, entity::Entity};
 
 impl<S, K> Service<Request> for XRayClient<S, K>
 where

@@ -95,7 +95,9 @@ impl SegmentDocument {
             Some(Namespace::Remote) => out.extend_from_slice(b",\"namespace\":\"remote\""),
             None => {}
         }
-        for (set, name) in [(node.error, "error"), (node.fault, "fault"), (node.throttle, "throttle"), (node.http.traced, "traced")] {
+        for (set, name) in
+            [(node.error, "error"), (node.fault, "fault"), (node.throttle, "throttle"), (node.http.traced, "traced")]
+        {
             if set {
                 write_key(name, out);
                 out.extend_from_slice(b"true");
@@ -209,7 +211,8 @@ impl SegmentDocument {
             list.next();
             write_text(OWN_NAMESPACE, list.out);
             list.out.extend_from_slice(b":{\"cut\":[");
-            let parts = [(stack, "stack"), (metadata, "metadata"), (annotations, "annotations"), (exceptions, "exceptions")];
+            let parts =
+                [(stack, "stack"), (metadata, "metadata"), (annotations, "annotations"), (exceptions, "exceptions")];
             for (position, (_, part)) in parts.iter().filter(|(cut, _)| *cut).enumerate() {
                 if position > 0 {
                     list.out.push(b',');

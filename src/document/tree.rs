@@ -122,7 +122,10 @@ pub(crate) enum Scalar {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Detail {
-    Annotation { key: Text, value: Scalar },
+    Annotation {
+        key: Text,
+        value: Scalar,
+    },
     /// Refers to an exception that another entity of the trace describes.
     CauseReference(SegmentId),
     Exception {
@@ -135,10 +138,21 @@ pub(crate) enum Detail {
         truncated: u32,
     },
     /// A frame of the exception before it.
-    Frame { path: Text, label: Text, line: u32 },
-    Link { trace_id: TraceId, id: SegmentId },
+    Frame {
+        path: Text,
+        label: Text,
+        line: u32,
+    },
+    Link {
+        trace_id: TraceId,
+        id: SegmentId,
+    },
     /// The value is JSON.
-    Metadata { namespace: Text, key: Text, json: Text },
+    Metadata {
+        namespace: Text,
+        key: Text,
+        json: Text,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -381,10 +395,12 @@ impl Tree {
         description: &Description,
         mut new_id: impl FnMut() -> SegmentId,
     ) {
-        let known: Vec<_> = description.exceptions.iter().map(|exception| self.described_below(index, &exception.message)).collect();
+        let known: Vec<_> =
+            description.exceptions.iter().map(|exception| self.described_below(index, &exception.message)).collect();
         let first_known = known.iter().position(Option::is_some).unwrap_or(known.len());
         if let (0, Some(Some(id))) = (first_known, known.first()) {
-            if !self.details(index).any(|detail| matches!(detail, Detail::CauseReference(_) | Detail::Exception { .. })) {
+            if !self.details(index).any(|detail| matches!(detail, Detail::CauseReference(_) | Detail::Exception { .. }))
+            {
                 self.attach(index, Detail::CauseReference(*id));
             }
             return;
@@ -394,15 +410,18 @@ impl Tree {
             let kind = self.write_string(&exception.kind);
             let message = self.write(&exception.message);
             let cause = ids.get(position + 1).copied().or_else(|| known.get(position + 1).copied().flatten());
-            self.attach(index, Detail::Exception {
-                id: ids[position],
-                kind,
-                message,
-                remote: exception.remote,
-                cause,
-                skipped: exception.skipped,
-                truncated: if position == 0 { description.truncated } else { 0 },
-            });
+            self.attach(
+                index,
+                Detail::Exception {
+                    id: ids[position],
+                    kind,
+                    message,
+                    remote: exception.remote,
+                    cause,
+                    skipped: exception.skipped,
+                    truncated: if position == 0 { description.truncated } else { 0 },
+                },
+            );
             if position == 0 {
                 for frame in &description.stack {
                     let (path, label) = (self.write(&frame.path), self.write(&frame.label));
@@ -415,16 +434,21 @@ impl Tree {
     /// The exception with this message at a direct child that failed.
     fn described_below(&self, index: Index, message: &str) -> Option<SegmentId> {
         let failed = self.children(index).filter(|child| self.node(*child).fault || self.node(*child).error);
-        failed.flat_map(|child| self.details(child)).find_map(|detail| match detail {
-            Detail::Exception { id, message: known, .. } if self.str(*known) == message => Some(*id),
-            _ => None,
-        }).or_else(|| {
-            // The child may itself refer to a deeper one, whose message it does not repeat.
-            self.children(index).find_map(|child| self.details(child).find_map(|detail| match detail {
-                Detail::CauseReference(id) if self.message_of(*id) == Some(message) => Some(*id),
+        failed
+            .flat_map(|child| self.details(child))
+            .find_map(|detail| match detail {
+                Detail::Exception { id, message: known, .. } if self.str(*known) == message => Some(*id),
                 _ => None,
-            }))
-        })
+            })
+            .or_else(|| {
+                // The child may itself refer to a deeper one, whose message it does not repeat.
+                self.children(index).find_map(|child| {
+                    self.details(child).find_map(|detail| match detail {
+                        Detail::CauseReference(id) if self.message_of(*id) == Some(message) => Some(*id),
+                        _ => None,
+                    })
+                })
+            })
     }
 
     fn message_of(&self, exception: SegmentId) -> Option<&str> {

@@ -55,7 +55,11 @@ enum Inner {
     None,
     /// Not recorded; this goes on to whoever is called.
     Propagated(TraceHeader),
-    Recorded { recording: Arc<Recording>, index: Index, id: SegmentId },
+    Recorded {
+        recording: Arc<Recording>,
+        index: Index,
+        id: SegmentId,
+    },
 }
 
 impl Entity {

@@ -55,10 +55,7 @@ enum Level {
 pub fn check_document(document: &Value) -> Vec<Problem> {
     let mut report = Report::default();
     let Value::Object(root) = document else {
-        report.rejected(
-            "$",
-            format!("must be an object, is {}", values::found(document)),
-        );
+        report.rejected("$", format!("must be an object, is {}", values::found(document)));
         return report.into_problems();
     };
     if measure::is_deeper_than(document, MOST_LEVELS) {
@@ -76,10 +73,7 @@ pub fn check_document(document: &Value) -> Vec<Problem> {
     while let Some((path, entity, level)) = todo.pop() {
         check_entity(&mut report, &path, entity, level);
         check_ids(&mut report, &path, entity, &mut ids);
-        annotations += entity
-            .get("annotations")
-            .and_then(Value::as_object)
-            .map_or(0, Map::len);
+        annotations += entity.get("annotations").and_then(Value::as_object).map_or(0, Map::len);
         match entity.get("subsegments") {
             None => {}
             Some(Value::Array(children)) => {
@@ -87,25 +81,17 @@ pub fn check_document(document: &Value) -> Vec<Problem> {
                     let path = format!("{path}.subsegments[{index}]");
                     match child {
                         Value::Object(child) => todo.push((path, child, Level::Embedded)),
-                        other => report.rejected(
-                            &path,
-                            format!("must be an object, is {}", values::found(other)),
-                        ),
+                        other => report.rejected(&path, format!("must be an object, is {}", values::found(other))),
                     }
                 }
             }
-            Some(other) => report.rejected(
-                &format!("{path}.subsegments"),
-                format!("must be an array, is {}", values::found(other)),
-            ),
+            Some(other) => report
+                .rejected(&format!("{path}.subsegments"), format!("must be an array, is {}", values::found(other))),
         }
     }
 
     if annotations > MOST_ANNOTATIONS {
-        report.warning(
-            "$",
-            format!("has {annotations} annotations; X-Ray indexes {MOST_ANNOTATIONS} per trace"),
-        );
+        report.warning("$", format!("has {annotations} annotations; X-Ray indexes {MOST_ANNOTATIONS} per trace"));
     }
     let bytes = measure::compact_len(document);
     if bytes > MOST_BYTES {
@@ -124,15 +110,9 @@ fn check_entity(report: &mut Report, path: &str, entity: &Map<String, Value>, le
     if entity.get("inferred").is_some() {
         report.warning(path, "has `inferred`, which only X-Ray itself writes");
     }
-    let preparation = entity
-        .get("sql")
-        .and_then(|sql| sql.get("preparation"))
-        .and_then(Value::as_str);
+    let preparation = entity.get("sql").and_then(|sql| sql.get("preparation")).and_then(Value::as_str);
     if preparation.is_some_and(|preparation| !matches!(preparation, "call" | "statement")) {
-        report.warning(
-            &format!("{path}.sql.preparation"),
-            "should be \"call\" or \"statement\"",
-        );
+        report.warning(&format!("{path}.sql.preparation"), "should be \"call\" or \"statement\"");
     }
 }
 
@@ -149,10 +129,7 @@ fn check_level(report: &mut Report, path: &str, entity: &Map<String, Value>, lev
         (None, _) => report.rejected(path, "has no `trace_id`"),
     }
     if level == Level::Independent && !entity.contains_key("parent_id") {
-        report.rejected(
-            path,
-            "has no `parent_id`, which a subsegment of its own needs",
-        );
+        report.rejected(path, "has no `parent_id`, which a subsegment of its own needs");
     }
     if level == Level::Segment {
         for field in ["type", "namespace", "traced", "precursor_ids"] {
@@ -165,10 +142,7 @@ fn check_level(report: &mut Report, path: &str, entity: &Map<String, Value>, lev
     let request = entity.get("http").and_then(|http| http.get("request"));
     for field in ["client_ip", "x_forwarded_for"] {
         if request.is_some_and(|request| request.get(field).is_some()) {
-            report.warning(
-                &format!("{path}.http.request"),
-                format!("has `{field}`, which belongs to segments"),
-            );
+            report.warning(&format!("{path}.http.request"), format!("has `{field}`, which belongs to segments"));
         }
     }
 }
@@ -189,10 +163,7 @@ fn check_name(report: &mut Report, path: &str, name: &str, level: Level) {
     if let Some(odd) = name.chars().find(|c| !rules::is_name_char(*c)) {
         broken(format!("may not contain {}", text::quote(&odd.to_string())));
     } else if name.chars().any(|c| u32::from(c) > 0xffff) {
-        report.warning(
-            path,
-            "has letters beyond U+FFFF, which AWS's schema does not know",
-        );
+        report.warning(path, "has letters beyond U+FFFF, which AWS's schema does not know");
     }
 }
 
@@ -206,10 +177,7 @@ fn check_times(report: &mut Report, path: &str, entity: &Map<String, Value>) {
     for field in ["start_time", "end_time"] {
         let time = entity.get(field).and_then(Value::as_f64);
         if time.is_some_and(|time| !(0.0..MILLISECONDS).contains(&time)) {
-            report.warning(
-                &format!("{path}.{field}"),
-                "is no time in seconds since 1970",
-            );
+            report.warning(&format!("{path}.{field}"), "is no time in seconds since 1970");
         }
     }
     let time = |field| entity.get(field).and_then(Value::as_f64);
@@ -221,24 +189,13 @@ fn check_times(report: &mut Report, path: &str, entity: &Map<String, Value>) {
 }
 
 /// Ids are unique among the entities of a document, and so are those of exceptions.
-fn check_ids<'a>(
-    report: &mut Report,
-    path: &str,
-    entity: &'a Map<String, Value>,
-    seen: &mut HashSet<&'a str>,
-) {
+fn check_ids<'a>(report: &mut Report, path: &str, entity: &'a Map<String, Value>, seen: &mut HashSet<&'a str>) {
     if let Some(id) = entity.get("id").and_then(Value::as_str) {
         if !seen.insert(id) {
-            report.rejected(
-                &format!("{path}.id"),
-                format!("is {} again", text::quote(id)),
-            );
+            report.rejected(&format!("{path}.id"), format!("is {} again", text::quote(id)));
         }
     }
-    let exceptions = entity
-        .get("cause")
-        .and_then(|cause| cause.get("exceptions"))
-        .and_then(Value::as_array);
+    let exceptions = entity.get("cause").and_then(|cause| cause.get("exceptions")).and_then(Value::as_array);
     for (index, exception) in exceptions.into_iter().flatten().enumerate() {
         if let Some(id) = exception.get("id").and_then(Value::as_str) {
             if !seen.insert(id) {

@@ -20,11 +20,7 @@ const BUFFER: usize = 65_536;
 /// How long a lost wake-up can delay the end of the thread.
 const WAKE_UP: Duration = Duration::from_millis(250);
 
-const LIMITS: Limits = Limits {
-    traces: 1_000,
-    bytes: 64 << 20,
-    problems: 1_000,
-};
+const LIMITS: Limits = Limits { traces: 1_000, bytes: 64 << 20, problems: 1_000 };
 
 /// A daemon that listens on a UDP port, checks what arrives, and keeps it by trace.
 ///
@@ -76,14 +72,8 @@ impl LocalDaemon {
             stop: AtomicBool::new(false),
         });
         let receiver = Arc::clone(&shared);
-        let thread = thread::Builder::new()
-            .name("xray-local".to_owned())
-            .spawn(move || receiver.receive(&socket))?;
-        Ok(Self {
-            shared,
-            local_addr,
-            thread: Some(thread),
-        })
+        let thread = thread::Builder::new().name("xray-local".to_owned()).spawn(move || receiver.receive(&socket))?;
+        Ok(Self { shared, local_addr, thread: Some(thread) })
     }
 
     /// The address it listens on, with the real port.
@@ -115,10 +105,7 @@ impl LocalDaemon {
     pub fn wait_until(&self, timeout: Duration, reached: impl Fn(&LocalStats) -> bool) -> bool {
         let waiting = |store: &mut Store| !reached(&store.stats());
         let store = self.shared.store();
-        let waited = self
-            .shared
-            .arrived
-            .wait_timeout_while(store, timeout, waiting);
+        let waited = self.shared.arrived.wait_timeout_while(store, timeout, waiting);
         let (store, _) = waited.unwrap_or_else(PoisonError::into_inner);
         reached(&store.stats())
     }
@@ -175,22 +162,12 @@ impl Shared {
     fn take_in(&self, datagram: &[u8], sender: SocketAddr) {
         let now = Instant::now();
         match check_datagram(datagram) {
-            Err(problem) => self
-                .store()
-                .refuse([problem.in_document(&sender.to_string())]),
+            Err(problem) => self.store().refuse([problem.in_document(&sender.to_string())]),
             Ok(document) => {
-                let name = document
-                    .get("name")
-                    .and_then(Value::as_str)
-                    .unwrap_or_default();
-                let problems: Vec<Problem> = check_document(&document)
-                    .into_iter()
-                    .map(|problem| problem.in_document(name))
-                    .collect();
-                if problems
-                    .iter()
-                    .any(|problem| problem.severity() == Severity::Rejected)
-                {
+                let name = document.get("name").and_then(Value::as_str).unwrap_or_default();
+                let problems: Vec<Problem> =
+                    check_document(&document).into_iter().map(|problem| problem.in_document(name)).collect();
+                if problems.iter().any(|problem| problem.severity() == Severity::Rejected) {
                     self.store().refuse(problems);
                 } else {
                     self.store().accept(document, problems, now);
@@ -203,10 +180,7 @@ impl Shared {
 
 fn is_passing(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionRefused, ConnectionReset, Interrupted, TimedOut, WouldBlock};
-    matches!(
-        error.kind(),
-        ConnectionRefused | ConnectionReset | Interrupted | TimedOut | WouldBlock
-    )
+    matches!(error.kind(), ConnectionRefused | ConnectionReset | Interrupted | TimedOut | WouldBlock)
 }
 
 fn wake(mut addr: SocketAddr) -> io::Result<usize> {

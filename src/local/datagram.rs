@@ -29,77 +29,46 @@ pub fn check_datagram(datagram: &[u8]) -> Result<Value, Problem> {
         return Err(Problem::rejected("datagram", "is empty"));
     }
     let Some(newline) = datagram.iter().position(|byte| *byte == b'\n') else {
-        return Err(Problem::rejected(
-            "datagram",
-            "has no newline between header and document",
-        ));
+        return Err(Problem::rejected("datagram", "has no newline between header and document"));
     };
     check_header(&datagram[..newline])?;
 
     let body = &datagram[newline + 1..];
     if body.is_empty() {
-        return Err(Problem::rejected(
-            "datagram",
-            "has no document after the header",
-        ));
+        return Err(Problem::rejected("datagram", "has no document after the header"));
     }
-    let body = std::str::from_utf8(body)
-        .map_err(|error| Problem::rejected("$", format!("is no UTF-8: {error}")))?;
+    let body = std::str::from_utf8(body).map_err(|error| Problem::rejected("$", format!("is no UTF-8: {error}")))?;
     let document: Value = serde_json::from_str(body).map_err(|error| {
-        Problem::rejected(
-            "$",
-            format!(
-                "is no JSON document: {}",
-                text::fit(&error.to_string(), 100)
-            ),
-        )
+        Problem::rejected("$", format!("is no JSON document: {}", text::fit(&error.to_string(), 100)))
     })?;
     if !document.is_object() {
-        return Err(Problem::rejected(
-            "$",
-            format!("must be an object, is {}", values::found(&document)),
-        ));
+        return Err(Problem::rejected("$", format!("must be an object, is {}", values::found(&document))));
     }
     Ok(document)
 }
 
 fn check_header(header: &[u8]) -> Result<(), Problem> {
     let header: Map<String, Value> = serde_json::from_slice(header).map_err(|error| {
-        Problem::rejected(
-            "header",
-            format!("is no JSON object: {}", text::fit(&error.to_string(), 100)),
-        )
+        Problem::rejected("header", format!("is no JSON object: {}", text::fit(&error.to_string(), 100)))
     })?;
     let field = |name: &str| {
         // Go's decoder, which both readers use, finds keys ignoring case.
-        let other_case = || {
-            header
-                .iter()
-                .find(|(key, _)| key.eq_ignore_ascii_case(name))
-                .map(|(_, value)| value)
-        };
+        let other_case = || header.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);
         header.get(name).or_else(other_case).unwrap_or(&Value::Null)
     };
     match field("format") {
         Value::String(format) if format.eq_ignore_ascii_case("json") => {}
         Value::String(format) => {
-            return Err(Problem::rejected(
-                "header.format",
-                format!("must be \"json\", is {}", text::quote(format)),
-            ));
+            return Err(Problem::rejected("header.format", format!("must be \"json\", is {}", text::quote(format))));
         }
         other => {
-            return Err(Problem::rejected(
-                "header.format",
-                format!("must be \"json\", is {}", values::found(other)),
-            ));
+            return Err(Problem::rejected("header.format", format!("must be \"json\", is {}", values::found(other))));
         }
     }
     match field("version") {
         Value::Number(version) if version.as_i64() == Some(1) => Ok(()),
-        other => Err(Problem::rejected(
-            "header.version",
-            format!("must be the integer 1, is {}", values::found(other)),
-        )),
+        other => {
+            Err(Problem::rejected("header.version", format!("must be the integer 1, is {}", values::found(other))))
+        }
     }
 }

@@ -83,22 +83,15 @@ pub(super) fn hint(entity: &Value) -> String {
     let place = string(entity, &["origin"]).or_else(|| string(entity, &["namespace"]));
     let (method, url) = request(entity);
     let operation = string(entity, &["aws", "operation"]);
-    let resource = string(entity, &["aws", "table_name"])
-        .or_else(|| entity.get("aws")?.get("resource_names")?.get(0)?.as_str());
+    let resource =
+        string(entity, &["aws", "table_name"]).or_else(|| entity.get("aws")?.get("resource_names")?.get(0)?.as_str());
     let query = string(entity, &["sql", "sanitized_query"]);
-    [
-        place,
-        operation,
-        resource,
-        query,
-        Some(method),
-        Some(path(url)),
-    ]
-    .into_iter()
-    .flatten()
-    .filter(|word| !word.is_empty())
-    .collect::<Vec<_>>()
-    .join(" ")
+    [place, operation, resource, query, Some(method), Some(path(url))]
+        .into_iter()
+        .flatten()
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// The URL without scheme, for where there is no room.
@@ -116,15 +109,8 @@ fn path(url: &str) -> &str {
 pub(super) fn annotations(entity: &Value) -> Vec<(&str, String)> {
     let user = string(entity, &["user"]).map(|user| ("user", user.to_owned()));
     let annotations = entity.get("annotations").and_then(Value::as_object);
-    let text = |value: &Value| {
-        value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned)
-    };
-    let annotations = annotations
-        .into_iter()
-        .flatten()
-        .map(|(key, value)| (key.as_str(), text(value)));
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let annotations = annotations.into_iter().flatten().map(|(key, value)| (key.as_str(), text(value)));
     user.into_iter().chain(annotations).collect()
 }
 
@@ -146,11 +132,7 @@ pub(super) fn duration(seconds: f64) -> String {
         ..999.5e3 => format!("{:.0} ms", micros / 1e3),
         ..9.995e6 => format!("{seconds:.2} s"),
         ..59.95e6 => format!("{seconds:.1} s"),
-        ..3600e6 => format!(
-            "{:.0} m {:02.0} s",
-            (seconds / 60.0).floor(),
-            (seconds % 60.0).floor()
-        ),
+        ..3600e6 => format!("{:.0} m {:02.0} s", (seconds / 60.0).floor(), (seconds % 60.0).floor()),
         ..3.6e12 => format!("{:.1} h", seconds / 3600.0),
         _ => "> 1000 h".to_owned(),
     }
@@ -161,7 +143,5 @@ fn http_status(entity: &Value) -> Option<i64> {
 }
 
 pub(super) fn string<'a>(entity: &'a Value, path: &[&str]) -> Option<&'a str> {
-    path.iter()
-        .try_fold(entity, |value, key| value.get(key))?
-        .as_str()
+    path.iter().try_fold(entity, |value, key| value.get(key))?.as_str()
 }

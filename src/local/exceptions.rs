@@ -24,8 +24,7 @@ pub(super) struct Recorded<'a>(HashMap<&'a str, &'a Value>);
 impl<'a> Recorded<'a> {
     pub(super) fn of(forest: &Forest<'a>) -> Self {
         let ids = forest.nodes.iter().flat_map(|node| {
-            exceptions(node.entity)
-                .filter_map(move |exception| Some((string(exception, &["id"])?, node.entity)))
+            exceptions(node.entity).filter_map(move |exception| Some((string(exception, &["id"])?, node.entity)))
         });
         Self(ids.collect())
     }
@@ -44,10 +43,7 @@ impl<'a> Recorded<'a> {
             self.exception(&mut lines, *depth, exception, &chains);
         }
         if chains.len() > MOST_EXCEPTIONS {
-            lines.push(vec![(
-                Style::new().dimmed(),
-                format!("  … {} more", chains.len() - MOST_EXCEPTIONS),
-            )]);
+            lines.push(vec![(Style::new().dimmed(), format!("  … {} more", chains.len() - MOST_EXCEPTIONS))]);
         }
         // The SDK for Node names the subsegment that failed where an exception would be described.
         let child = string(cause, &["id"]).and_then(|id| forest.find(id));
@@ -57,35 +53,17 @@ impl<'a> Recorded<'a> {
         lines
     }
 
-    fn exception(
-        &self,
-        lines: &mut Vec<Pieces>,
-        depth: usize,
-        exception: &Value,
-        chains: &[(usize, &Value)],
-    ) {
+    fn exception(&self, lines: &mut Vec<Pieces>, depth: usize, exception: &Value, chains: &[(usize, &Value)]) {
         let dim = Style::new().dimmed();
         let red = State::Fault.style();
         let text = |key| string(exception, &[key]).unwrap_or_default();
-        let opening = if depth == 0 {
-            (red, "✗ ".to_owned())
-        } else {
-            (dim, "  caused by ".to_owned())
-        };
+        let opening = if depth == 0 { (red, "✗ ".to_owned()) } else { (dim, "  caused by ".to_owned()) };
         let (kind, message) = match (text("type"), text("message")) {
             ("", "") => ("", "exception without type and message"),
             both => both,
         };
-        let colon = if kind.is_empty() || message.is_empty() {
-            ""
-        } else {
-            ": "
-        };
-        let remote = if exception.get("remote") == Some(&Value::Bool(true)) {
-            "  (remote)"
-        } else {
-            ""
-        };
+        let colon = if kind.is_empty() || message.is_empty() { "" } else { ": " };
+        let remote = if exception.get("remote") == Some(&Value::Bool(true)) { "  (remote)" } else { "" };
         lines.push(vec![
             opening,
             (red.bold(), kind.to_owned()),
@@ -93,28 +71,13 @@ impl<'a> Recorded<'a> {
             (dim, remote.to_owned()),
         ]);
 
-        let stack = exception
-            .get("stack")
-            .and_then(Value::as_array)
-            .map_or(&[][..], Vec::as_slice);
-        lines.extend(
-            stack
-                .iter()
-                .take(MOST_FRAMES)
-                .map(|frame| vec![(dim, format!("    {}", describe_frame(frame)))]),
-        );
+        let stack = exception.get("stack").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        lines.extend(stack.iter().take(MOST_FRAMES).map(|frame| vec![(dim, format!("    {}", describe_frame(frame)))]));
         if stack.len() > MOST_FRAMES {
-            lines.push(vec![(
-                dim,
-                format!("    … {} more", stack.len() - MOST_FRAMES),
-            )]);
+            lines.push(vec![(dim, format!("    … {} more", stack.len() - MOST_FRAMES))]);
         }
 
-        let is_here = |id: &str| {
-            chains
-                .iter()
-                .any(|(_, other)| string(other, &["id"]) == Some(id))
-        };
+        let is_here = |id: &str| chains.iter().any(|(_, other)| string(other, &["id"]) == Some(id));
         if let Some(cause) = string(exception, &["cause"]).filter(|id| !is_here(id)) {
             lines.push(self.reference("  caused by ", cause));
         }
@@ -123,10 +86,7 @@ impl<'a> Recorded<'a> {
     fn reference(&self, opening: &str, id: &str) -> Pieces {
         match self.0.get(id) {
             Some(entity) => see(opening, entity),
-            None => vec![(
-                Style::new().dimmed(),
-                format!("{opening}see exception {id}"),
-            )],
+            None => vec![(Style::new().dimmed(), format!("{opening}see exception {id}"))],
         }
     }
 }
@@ -143,10 +103,7 @@ fn see(opening: &str, entity: &Value) -> Pieces {
 fn describe_frame(frame: &Value) -> String {
     let text = |key| string(frame, &[key]).unwrap_or_default();
     let line = frame.get("line").and_then(Value::as_i64);
-    let place = line.map_or_else(
-        || text("path").to_owned(),
-        |line| format!("{}:{line}", text("path")),
-    );
+    let place = line.map_or_else(|| text("path").to_owned(), |line| format!("{}:{line}", text("path")));
     match text("label") {
         "" => format!("at {place}"),
         label => format!("at {label} ({place})"),
@@ -154,12 +111,7 @@ fn describe_frame(frame: &Value) -> String {
 }
 
 fn exceptions(entity: &Value) -> impl Iterator<Item = &Value> {
-    entity
-        .get("cause")
-        .and_then(|cause| cause.get("exceptions"))
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
+    entity.get("cause").and_then(|cause| cause.get("exceptions")).and_then(Value::as_array).into_iter().flatten()
 }
 
 /// The exceptions of an entity, each followed by the one that caused it; with its depth in the chain.
@@ -168,17 +120,11 @@ fn chains(entity: &Value) -> Vec<(usize, &Value)> {
         string(exception, &["id"])
     }
 
-    let by_id: HashMap<&str, &Value> = exceptions(entity)
-        .filter_map(|e| Some((id(e)?, e)))
-        .collect();
-    let causes: HashSet<&str> = exceptions(entity)
-        .filter_map(|e| string(e, &["cause"]))
-        .collect();
+    let by_id: HashMap<&str, &Value> = exceptions(entity).filter_map(|e| Some((id(e)?, e))).collect();
+    let causes: HashSet<&str> = exceptions(entity).filter_map(|e| string(e, &["cause"])).collect();
     let is_cause = |exception: &&Value| id(exception).is_some_and(|id| causes.contains(id));
     // Causes of causes in a circle have no first one; they come last, as they stand.
-    let firsts = exceptions(entity)
-        .filter(|e| !is_cause(e))
-        .chain(exceptions(entity).filter(is_cause));
+    let firsts = exceptions(entity).filter(|e| !is_cause(e)).chain(exceptions(entity).filter(is_cause));
 
     let mut seen = HashSet::new();
     let mut chains = Vec::new();

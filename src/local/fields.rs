@@ -41,19 +41,11 @@ pub(super) struct Field {
 }
 
 pub(super) const fn may(name: &'static str, kind: Kind) -> Field {
-    Field {
-        name,
-        kind,
-        required: false,
-    }
+    Field { name, kind, required: false }
 }
 
 pub(super) const fn must(name: &'static str, kind: Kind) -> Field {
-    Field {
-        name,
-        kind,
-        required: true,
-    }
+    Field { name, kind, required: true }
 }
 
 /// Checks every field that the table knows; others are ignored, as every reader does.
@@ -82,16 +74,10 @@ fn check_case(report: &mut Report, path: &str, object: &Map<String, Value>, tabl
         let is_stray = |field: &Field| field.name == folded && !object.contains_key(field.name);
         if let Some(other) = first.get(&folded) {
             let (other, key) = (text::quote(other), text::quote(key));
-            report.warning(
-                path,
-                format!("has {other} and {key}, which a collector takes for one"),
-            );
+            report.warning(path, format!("has {other} and {key}, which a collector takes for one"));
         } else if table.iter().any(is_stray) {
             let key = text::quote(key);
-            report.warning(
-                path,
-                format!("has {key}, which a collector reads as `{folded}`"),
-            );
+            report.warning(path, format!("has {key}, which a collector reads as `{folded}`"));
         }
         first.entry(folded).or_insert(key);
     }

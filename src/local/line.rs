@@ -17,12 +17,7 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) fn new(width: usize, color: bool) -> Self {
-        Self {
-            shown: String::new(),
-            used: 0,
-            width,
-            color,
-        }
+        Self { shown: String::new(), used: 0, width, color }
     }
 
     /// Columns that are still free.

@@ -50,8 +50,7 @@ pub(super) fn weight(document: &Value) -> usize {
             Value::String(string) => bytes += string.len(),
             Value::Array(items) => todo.extend(items),
             Value::Object(fields) => {
-                bytes +=
-                    NODE * fields.len().div_ceil(6) + fields.keys().map(String::len).sum::<usize>();
+                bytes += NODE * fields.len().div_ceil(6) + fields.keys().map(String::len).sum::<usize>();
                 todo.extend(fields.values());
             }
             _ => {}

@@ -19,10 +19,7 @@ pub struct RenderOptions {
 impl Default for RenderOptions {
     /// 100 columns, in colour.
     fn default() -> Self {
-        Self {
-            width: 100,
-            color: true,
-        }
+        Self { width: 100, color: true }
     }
 }
 

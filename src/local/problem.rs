@@ -27,27 +27,16 @@ pub struct Problem {
 
 impl Problem {
     pub(super) fn rejected(path: &str, message: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Rejected,
-            document: None,
-            path: path.to_owned(),
-            message: message.into(),
-        }
+        Self { severity: Severity::Rejected, document: None, path: path.to_owned(), message: message.into() }
     }
 
     pub(super) fn warning(path: &str, message: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Warning,
-            ..Self::rejected(path, message)
-        }
+        Self { severity: Severity::Warning, ..Self::rejected(path, message) }
     }
 
     /// Names the document, for readers who see problems of many.
     pub(super) fn in_document(self, name: &str) -> Self {
-        Self {
-            document: Some(text::fit(name, 60)),
-            ..self
-        }
+        Self { document: Some(text::fit(name, 60)), ..self }
     }
 
     /// Whether the document is refused, or merely untidy.

@@ -51,30 +51,12 @@ impl Columns {
 
     fn of(forest: &Forest<'_>, all: usize) -> Self {
         let entities = || forest.nodes.iter().map(|node| node.entity);
-        let status = entities()
-            .map(|entity| text::width(&describe::status(entity)))
-            .max()
-            .unwrap_or(0)
-            .min(12);
-        let duration = entities()
-            .filter_map(describe::elapsed)
-            .map(|text| text::width(&text))
-            .max()
-            .unwrap_or(0);
-        let bar = if all < NARROW {
-            0
-        } else {
-            (all * 3 / 10).min(60)
-        };
+        let status = entities().map(|entity| text::width(&describe::status(entity))).max().unwrap_or(0).min(12);
+        let duration = entities().filter_map(describe::elapsed).map(|text| text::width(&text)).max().unwrap_or(0);
+        let bar = if all < NARROW { 0 } else { (all * 3 / 10).min(60) };
         let gap = |column: usize| if column == 0 { 0 } else { column + Self::GAP };
         let tree = all.saturating_sub(gap(status) + gap(duration) + gap(bar));
-        Self {
-            all,
-            tree,
-            status,
-            duration,
-            bar,
-        }
+        Self { all, tree, status, duration, bar }
     }
 }
 
@@ -89,12 +71,7 @@ impl Picture<'_> {
     fn summary(&self, id: &str, text: &mut String) {
         let mut line = Line::new(self.columns.all, self.color);
         line.add(Style::new().bold(), id);
-        let Some(root) = self
-            .forest
-            .roots
-            .first()
-            .map(|root| self.forest.nodes[*root].entity)
-        else {
+        let Some(root) = self.forest.roots.first().map(|root| self.forest.nodes[*root].entity) else {
             line.finish(text);
             return;
         };
@@ -103,19 +80,11 @@ impl Picture<'_> {
         let tail = text::width(&status) + 2 + text::width(&total);
         let free = line.left().saturating_sub(tail + 4);
         let (method, url) = describe::request(root);
-        let url = if text::width(method) + 1 + text::width(url) > free {
-            describe::without_scheme(url)
-        } else {
-            url
-        };
+        let url = if text::width(method) + 1 + text::width(url) > free { describe::without_scheme(url) } else { url };
         line.add(Style::new(), "  ");
         line.add_within(free, Style::new(), format!("{method} {url}").trim());
         line.add(Style::new(), "  ");
-        line.add_right(
-            line.left().saturating_sub(text::width(&total) + 2),
-            State::of(root).style(),
-            &status,
-        );
+        line.add_right(line.left().saturating_sub(text::width(&total) + 2), State::of(root).style(), &status);
         line.add(Style::new(), "  ");
         line.add(Style::new().bold(), &total);
         line.finish(text);
@@ -123,29 +92,11 @@ impl Picture<'_> {
 
     /// Draws depth first, with a stack of its own: a tree may be as deep as it has nodes.
     fn tree(&self, text: &mut String) {
-        let place = |depth| {
-            move |(index, node): (usize, &usize)| Place {
-                node: *node,
-                depth,
-                is_last: index == 0,
-            }
-        };
-        let mut todo: Vec<Place> = self
-            .forest
-            .roots
-            .iter()
-            .rev()
-            .enumerate()
-            .map(place(0))
-            .collect();
+        let place = |depth| move |(index, node): (usize, &usize)| Place { node: *node, depth, is_last: index == 0 };
+        let mut todo: Vec<Place> = self.forest.roots.iter().rev().enumerate().map(place(0)).collect();
         // For each level above, whether more siblings follow further down.
         let mut open: Vec<bool> = Vec::new();
-        while let Some(Place {
-            node,
-            depth,
-            is_last,
-        }) = todo.pop()
-        {
+        while let Some(Place { node, depth, is_last }) = todo.pop() {
             open.truncate(depth);
             self.entity(node, &open, is_last, text);
             open.push(!is_last);
@@ -156,13 +107,7 @@ impl Picture<'_> {
     }
 
     fn entity(&self, node: usize, above: &[bool], is_last: bool, text: &mut String) {
-        let Columns {
-            all,
-            tree,
-            status,
-            duration: time,
-            bar,
-        } = self.columns;
+        let Columns { all, tree, status, duration: time, bar } = self.columns;
         let entity = self.forest.nodes[node].entity;
         let state = State::of(entity);
         let mut line = Line::new(all, self.color);
@@ -173,17 +118,13 @@ impl Picture<'_> {
         }
         let used = all - line.left();
         let name = describe::string(entity, &["name"]).unwrap_or("?");
-        let style = if above.is_empty() {
-            Style::new().bold()
-        } else {
-            Style::new()
-        };
+        let style = if above.is_empty() { Style::new().bold() } else { Style::new() };
         line.add_within(tree.saturating_sub(used), style, name);
         // The summary has said what the first root was asked for.
         let hint = match describe::hint(entity) {
-            _ if self.forest.roots.first() == Some(&node) => describe::string(entity, &["origin"])
-                .unwrap_or_default()
-                .to_owned(),
+            _ if self.forest.roots.first() == Some(&node) => {
+                describe::string(entity, &["origin"]).unwrap_or_default().to_owned()
+            }
             hint => hint,
         };
         let room = tree.saturating_sub(all - line.left() + Columns::GAP);
@@ -199,11 +140,7 @@ impl Picture<'_> {
         }
         if time > 0 {
             line.skip_to(all - line.left() + Columns::GAP);
-            line.add_right(
-                time,
-                Style::new(),
-                &describe::elapsed(entity).unwrap_or_default(),
-            );
+            line.add_right(time, Style::new(), &describe::elapsed(entity).unwrap_or_default());
         }
         line.skip_to(all - bar);
         line.add(state.style(), &self.timeline.bar(entity, bar));
@@ -217,10 +154,7 @@ impl Picture<'_> {
         let begin = || {
             let mut line = Line::new(self.columns.all, self.color);
             self.guides(&mut line, above);
-            line.add(
-                Style::new().dimmed(),
-                if has_children { "│  " } else { "   " },
-            );
+            line.add(Style::new().dimmed(), if has_children { "│  " } else { "   " });
             line
         };
         let annotations = describe::annotations(entity);
@@ -246,16 +180,10 @@ impl Picture<'_> {
         // The top has no guide of its own.
         let levels = above.get(1..).unwrap_or_default();
         let shown = levels.len().min(self.columns.tree / 6);
-        let guides: String = levels[..shown]
-            .iter()
-            .map(|open| if *open { "│  " } else { "   " })
-            .collect();
+        let guides: String = levels[..shown].iter().map(|open| if *open { "│  " } else { "   " }).collect();
         line.add(Style::new().dimmed(), &guides);
         if shown < levels.len() {
-            line.add(
-                Style::new().dimmed(),
-                &format!("+{} ", levels.len() - shown),
-            );
+            line.add(Style::new().dimmed(), &format!("+{} ", levels.len() - shown));
         }
     }
 }

@@ -9,10 +9,7 @@ pub(super) fn is_id(text: &str) -> bool {
 
 /// `1-`, eight hexadecimal digits, a dash, twenty-four of them.
 pub(super) fn is_trace_id(text: &str) -> bool {
-    let Some((epoch, random)) = text
-        .strip_prefix("1-")
-        .and_then(|rest| rest.split_once('-'))
-    else {
+    let Some((epoch, random)) = text.strip_prefix("1-").and_then(|rest| rest.split_once('-')) else {
         return false;
     };
     epoch.len() == 8 && is_hex(epoch) && random.len() == 24 && is_hex(random)
@@ -38,10 +35,7 @@ pub(super) fn is_name_char(c: char) -> bool {
 }
 
 pub(super) fn is_annotation_key(key: &str, also: &str) -> bool {
-    (1..=500).contains(&key.len())
-        && key
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || c == '_' || also.contains(c))
+    (1..=500).contains(&key.len()) && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || also.contains(c))
 }
 
 /// What the collector's `^(.+//.+)/([^\?]+)\??.*$` matches: `scheme://host/database`.
@@ -61,11 +55,8 @@ pub(super) fn is_sql_url(url: &str) -> bool {
     // After the first `?` behind the host no newline may follow, so no `?` may precede the last one.
     let last_newline = url.rfind('\n').unwrap_or(0);
     let no_host_before = url[..last_newline].rfind('?').map_or(0, |at| at + 1);
-    (host + 1..first_newline).any(|at| {
-        bytes[at] == b'/'
-            && at >= no_host_before
-            && bytes.get(at + 1).is_some_and(|next| *next != b'?')
-    })
+    (host + 1..first_newline)
+        .any(|at| bytes[at] == b'/' && at >= no_host_before && bytes.get(at + 1).is_some_and(|next| *next != b'?'))
 }
 
 /// As Go's decoder compares keys: by simple case folding.

@@ -81,12 +81,8 @@ impl Store {
     /// Removes the traces that got nothing new for `quiet`.
     pub(super) fn take_settled(&mut self, quiet: Duration, now: Instant) -> Vec<Trace> {
         let settled = |held: &Held| now.saturating_duration_since(held.last) >= quiet;
-        let arrivals: Vec<u64> = self
-            .traces
-            .iter()
-            .filter(|(_, held)| settled(held))
-            .map(|(arrival, _)| *arrival)
-            .collect();
+        let arrivals: Vec<u64> =
+            self.traces.iter().filter(|(_, held)| settled(held)).map(|(arrival, _)| *arrival).collect();
         arrivals
             .into_iter()
             .filter_map(|arrival| self.remove(arrival))
@@ -115,23 +111,13 @@ impl Store {
     }
 
     fn insert(&mut self, document: Value, now: Instant) {
-        let Some(id) = document
-            .get("trace_id")
-            .and_then(Value::as_str)
-            .map(str::to_ascii_lowercase)
-        else {
+        let Some(id) = document.get("trace_id").and_then(Value::as_str).map(str::to_ascii_lowercase) else {
             return;
         };
         let arrival = *self.arrivals.entry(id).or_insert_with_key(|id| {
             let arrival = self.next_arrival;
             self.next_arrival += 1;
-            let held = Held {
-                id: id.clone(),
-                documents: Vec::new(),
-                places: HashMap::new(),
-                bytes: 0,
-                last: now,
-            };
+            let held = Held { id: id.clone(), documents: Vec::new(), places: HashMap::new(), bytes: 0, last: now };
             self.traces.insert(arrival, held);
             arrival
         });
@@ -164,11 +150,7 @@ impl Store {
 impl Held {
     fn push(&mut self, document: Value, now: Instant) {
         self.last = now;
-        let id = document
-            .get("id")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_ascii_lowercase();
+        let id = document.get("id").and_then(Value::as_str).unwrap_or_default().to_ascii_lowercase();
         let Some(place) = self.places.get(&id) else {
             self.bytes += measure::weight(&document) + id.len() + size_of::<(String, usize)>();
             self.places.insert(id, self.documents.len());

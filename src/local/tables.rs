@@ -16,13 +16,7 @@ pub(super) const ENTITY: &[Field] = &[
     may("end_time", Kind::Number),
     may("error", Kind::Bool),
     may("fault", Kind::Bool),
-    may(
-        "http",
-        Kind::Object(&[
-            may("request", Kind::Object(REQUEST)),
-            may("response", Kind::Object(RESPONSE)),
-        ]),
-    ),
+    may("http", Kind::Object(&[may("request", Kind::Object(REQUEST)), may("response", Kind::Object(RESPONSE))])),
     may("in_progress", Kind::Bool),
     may("links", Kind::Objects(LINK)),
     may("metadata", Kind::Metadata),
@@ -50,22 +44,11 @@ const REQUEST: &[Field] = &[
     may("x_forwarded_for", Kind::Bool),
 ];
 
-const RESPONSE: &[Field] = &[
-    may("content_length", Kind::Count),
-    may("status", Kind::Integer),
-];
+const RESPONSE: &[Field] = &[may("content_length", Kind::Count), may("status", Kind::Integer)];
 
-const LINK: &[Field] = &[
-    must("id", Kind::Id),
-    must("trace_id", Kind::TraceId),
-    may("attributes", Kind::Mapping),
-];
+const LINK: &[Field] = &[must("id", Kind::Id), must("trace_id", Kind::TraceId), may("attributes", Kind::Mapping)];
 
-const SERVICE: &[Field] = &[
-    may("compiler", TEXT),
-    may("compiler_version", TEXT),
-    may("version", TEXT),
-];
+const SERVICE: &[Field] = &[may("compiler", TEXT), may("compiler_version", TEXT), may("version", TEXT)];
 
 const SQL: &[Field] = &[
     may("connection_string", TEXT),
@@ -80,10 +63,7 @@ const SQL: &[Field] = &[
 
 const AWS: &[Field] = &[
     may("account_id", TEXT),
-    may(
-        "cloudwatch_logs",
-        Kind::Objects(&[may("arn", TEXT), may("log_group", TEXT)]),
-    ),
+    may("cloudwatch_logs", Kind::Objects(&[may("arn", TEXT), may("log_group", TEXT)])),
     may(
         "ec2",
         Kind::Object(&[
@@ -106,21 +86,10 @@ const AWS: &[Field] = &[
             may("task_family", TEXT),
         ]),
     ),
-    may(
-        "eks",
-        Kind::Object(&[
-            may("cluster_name", TEXT),
-            may("container_id", TEXT),
-            may("pod", TEXT),
-        ]),
-    ),
+    may("eks", Kind::Object(&[may("cluster_name", TEXT), may("container_id", TEXT), may("pod", TEXT)])),
     may(
         "elastic_beanstalk",
-        Kind::Object(&[
-            may("deployment_id", Kind::Integer),
-            may("environment_name", TEXT),
-            may("version_label", TEXT),
-        ]),
+        Kind::Object(&[may("deployment_id", Kind::Integer), may("environment_name", TEXT), may("version_label", TEXT)]),
     ),
     may("operation", TEXT),
     may("queue_url", TEXT),
@@ -131,21 +100,11 @@ const AWS: &[Field] = &[
     may("table_name", TEXT),
     may("table_names", Kind::Texts),
     may("tracing", Kind::Object(&[may("sdk", TEXT)])),
-    may(
-        "xray",
-        Kind::Object(&[
-            may("auto_instrumentation", Kind::Bool),
-            may("sdk", TEXT),
-            may("sdk_version", TEXT),
-        ]),
-    ),
+    may("xray", Kind::Object(&[may("auto_instrumentation", Kind::Bool), may("sdk", TEXT), may("sdk_version", TEXT)])),
 ];
 
-pub(super) const CAUSE: &[Field] = &[
-    may("exceptions", Kind::Objects(EXCEPTION)),
-    may("paths", Kind::Texts),
-    may("working_directory", TEXT),
-];
+pub(super) const CAUSE: &[Field] =
+    &[may("exceptions", Kind::Objects(EXCEPTION)), may("paths", Kind::Texts), may("working_directory", TEXT)];
 
 const EXCEPTION: &[Field] = &[
     must("id", Kind::Reference),
@@ -153,14 +112,7 @@ const EXCEPTION: &[Field] = &[
     may("message", TEXT),
     may("remote", Kind::Bool),
     may("skipped", Kind::Integer),
-    may(
-        "stack",
-        Kind::Objects(&[
-            may("label", TEXT),
-            may("line", Kind::Integer),
-            may("path", TEXT),
-        ]),
-    ),
+    may("stack", Kind::Objects(&[may("label", TEXT), may("line", Kind::Integer), may("path", TEXT)])),
     may("truncated", Kind::Integer),
     may("type", TEXT),
 ];

@@ -13,17 +13,10 @@ pub(super) struct Timeline {
 
 impl Timeline {
     pub(super) fn of(nodes: &[Node<'_>]) -> Self {
-        let times = nodes
-            .iter()
-            .flat_map(|node| [trace::start(node.entity), trace::end(node.entity)]);
+        let times = nodes.iter().flat_map(|node| [trace::start(node.entity), trace::end(node.entity)]);
         let times = times.flatten().filter(|time| time.is_finite());
-        let (start, end) = times.fold((f64::MAX, f64::MIN), |(start, end), time| {
-            (start.min(time), end.max(time))
-        });
-        Self {
-            start: start.min(end),
-            end,
-        }
+        let (start, end) = times.fold((f64::MAX, f64::MIN), |(start, end), time| (start.min(time), end.max(time)));
+        Self { start: start.min(end), end }
     }
 
     pub(super) fn seconds(self) -> f64 {
@@ -42,18 +35,13 @@ impl Timeline {
             return String::new();
         };
         let halves = columns * 2;
-        let scaled =
-            |time: f64| (time - self.start) / self.seconds().max(f64::MIN_POSITIVE) * halves as f64;
+        let scaled = |time: f64| (time - self.start) / self.seconds().max(f64::MIN_POSITIVE) * halves as f64;
         let first = (scaled(start).floor() as usize).min(halves.saturating_sub(1));
         let last = match trace::end(entity) {
             Some(end) => (scaled(end).ceil() as usize).clamp(first + 1, halves.max(first + 1)),
             None => halves,
         };
-        let full = if trace::is_in_progress(entity) {
-            '┅'
-        } else {
-            '━'
-        };
+        let full = if trace::is_in_progress(entity) { '┅' } else { '━' };
         let bar: String = (0..columns)
             .map(|column| {
                 let runs = |half: usize| (first..last).contains(&half);

@@ -34,9 +34,7 @@ impl Trace {
                 lost.push(document);
                 continue;
             };
-            let place = *places
-                .entry(id.to_ascii_lowercase())
-                .or_insert(traces.len());
+            let place = *places.entry(id.to_ascii_lowercase()).or_insert(traces.len());
             if place == traces.len() {
                 traces.push(Self::new(id.to_ascii_lowercase(), Vec::new()));
             }
@@ -112,9 +110,7 @@ impl<'a> Forest<'a> {
                 forest.attach(top, parent);
             }
         }
-        forest.roots = (0..forest.nodes.len())
-            .filter(|node| !forest.nodes[*node].is_attached)
-            .collect();
+        forest.roots = (0..forest.nodes.len()).filter(|node| !forest.nodes[*node].is_attached).collect();
         forest.sort();
         forest
     }
@@ -130,12 +126,7 @@ impl<'a> Forest<'a> {
         let known = id.and_then(|id| self.find(id));
         let node = known.unwrap_or(self.nodes.len());
         if known.is_none() {
-            self.nodes.push(Node {
-                entity,
-                children: Vec::new(),
-                above: node,
-                is_attached: false,
-            });
+            self.nodes.push(Node { entity, children: Vec::new(), above: node, is_attached: false });
             self.by_id.extend(id.map(|id| (id, node)));
         } else if is_in_progress(self.nodes[node].entity) || !is_in_progress(entity) {
             self.nodes[node].entity = entity;
@@ -167,11 +158,7 @@ impl<'a> Forest<'a> {
     }
 
     fn sort(&mut self) {
-        let starts: Vec<f64> = self
-            .nodes
-            .iter()
-            .map(|node| start(node.entity).unwrap_or_default())
-            .collect();
+        let starts: Vec<f64> = self.nodes.iter().map(|node| start(node.entity).unwrap_or_default()).collect();
         let by_start = |a: &usize, b: &usize| starts[*a].total_cmp(&starts[*b]);
         self.roots.sort_by(by_start);
         for node in &mut self.nodes {

@@ -26,21 +26,14 @@ pub(super) fn check(report: &mut Report, path: &str, value: &Value, kind: Kind) 
         (Kind::Object(table), Value::Object(object)) => fields::check(report, path, object, table),
         (Kind::Objects(table), Value::Array(items)) => objects(report, path, items, table),
         (Kind::References | Kind::Texts, Value::Array(items)) => {
-            let item = if matches!(kind, Kind::Texts) {
-                Kind::Text(usize::MAX)
-            } else {
-                Kind::Reference
-            };
+            let item = if matches!(kind, Kind::Texts) { Kind::Text(usize::MAX) } else { Kind::Reference };
             for (index, value) in items.iter().enumerate() {
                 check(report, &format!("{path}[{index}]"), value, item);
             }
         }
         (Kind::SqlUrl, Value::String(url)) => {
             if !rules::is_sql_url(url) {
-                report.rejected(
-                    path,
-                    "must have the form scheme://host/database for a collector",
-                );
+                report.rejected(path, "must have the form scheme://host/database for a collector");
             }
         }
         (Kind::Text(most), Value::String(string)) => {
@@ -49,18 +42,9 @@ pub(super) fn check(report: &mut Report, path: &str, value: &Value, kind: Kind) 
             }
         }
         (Kind::TraceId, Value::String(id)) => {
-            hex(
-                report,
-                path,
-                id,
-                rules::is_trace_id(id),
-                "1-<8 hexadecimal digits>-<24 hexadecimal digits>",
-            );
+            hex(report, path, id, rules::is_trace_id(id), "1-<8 hexadecimal digits>-<24 hexadecimal digits>");
         }
-        _ => report.rejected(
-            path,
-            format!("must be {}, is {}", wanted(kind), found(value)),
-        ),
+        _ => report.rejected(path, format!("must be {}, is {}", wanted(kind), found(value))),
     }
 }
 
@@ -83,29 +67,17 @@ fn zero(report: &mut Report, path: &str, id: &str) {
 
 fn reference(report: &mut Report, path: &str, id: &str) {
     if id.chars().count() != 16 {
-        report.rejected(
-            path,
-            format!("must be an id of 16 characters, is {}", text::quote(id)),
-        );
+        report.rejected(path, format!("must be an id of 16 characters, is {}", text::quote(id)));
     } else if !rules::is_id(id) {
-        report.warning(
-            path,
-            format!("should be 16 hexadecimal digits, is {}", text::quote(id)),
-        );
+        report.warning(path, format!("should be 16 hexadecimal digits, is {}", text::quote(id)));
     }
 }
 
 fn namespace(report: &mut Report, path: &str, namespace: &str) {
     match namespace {
         "aws" | "remote" => {}
-        "local" => report.warning(
-            path,
-            "is \"local\", which older collectors refuse; leave it out",
-        ),
-        other => report.rejected(
-            path,
-            format!("must be \"aws\" or \"remote\", is {}", text::quote(other)),
-        ),
+        "local" => report.warning(path, "is \"local\", which older collectors refuse; leave it out"),
+        other => report.rejected(path, format!("must be \"aws\" or \"remote\", is {}", text::quote(other))),
     }
 }
 
@@ -115,22 +87,13 @@ fn annotations(report: &mut Report, path: &str, entries: &Map<String, Value>) {
         if !rules::is_annotation_key(key, ".") {
             report.rejected(&path, "has a key that is not 1 to 500 of A-Z a-z 0-9 _");
         } else if !rules::is_annotation_key(key, "") {
-            report.warning(
-                &path,
-                "has a dot in its key, which AWS's schema does not know",
-            );
+            report.warning(&path, "has a dot in its key, which AWS's schema does not know");
         }
         match value {
             Value::Bool(_) | Value::Number(_) => {}
             Value::String(string) if string.chars().nth(1000).is_none() => {}
             Value::String(_) => report.rejected(&path, "is longer than 1000 characters"),
-            other => report.rejected(
-                &path,
-                format!(
-                    "must be a string, a number or a boolean, is {}",
-                    found(other)
-                ),
-            ),
+            other => report.rejected(&path, format!("must be a string, a number or a boolean, is {}", found(other))),
         }
     }
 }
@@ -163,12 +126,7 @@ fn wanted(kind: Kind) -> &'static str {
         Kind::Bool => "a boolean",
         Kind::Cause => "an object or the id of an exception",
         Kind::Count | Kind::Number => "a number",
-        Kind::Id
-        | Kind::Namespace
-        | Kind::Reference
-        | Kind::SqlUrl
-        | Kind::Text(_)
-        | Kind::TraceId => "a string",
+        Kind::Id | Kind::Namespace | Kind::Reference | Kind::SqlUrl | Kind::Text(_) | Kind::TraceId => "a string",
         Kind::Integer => "an integer",
         Kind::Annotations | Kind::Mapping | Kind::Metadata | Kind::Object(_) => "an object",
         Kind::Objects(_) => "an array of objects",

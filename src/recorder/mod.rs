@@ -29,11 +29,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use self::{clock::Clock, stats::Counters};
 pub use self::{
     builder::{BuildError, RecorderBuilder},
     stats::Stats,
 };
+use self::{clock::Clock, stats::Counters};
 use crate::{
     document::{Index, SegmentDocument, SegmentName, Service, Tree},
     emitter::{Emitter, Flush},

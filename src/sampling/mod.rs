@@ -27,6 +27,7 @@ mod wildcard;
 
 use std::{sync::Arc, time::Duration};
 
+pub(crate) use self::wildcard::{host_match, without_port};
 pub use self::{
     localized::LocalizedStrategy,
     reservoir::Reservoir,
@@ -34,7 +35,6 @@ pub use self::{
     rules::{Rules, RulesBuilder, RulesError},
     wildcard::wildcard_match,
 };
-pub(crate) use self::wildcard::{host_match, without_port};
 
 /// Decides whether a segment is recorded.
 ///

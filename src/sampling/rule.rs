@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{SamplingRequest, wildcard::{host_match, wildcard_match}};
+use super::{
+    SamplingRequest,
+    wildcard::{host_match, wildcard_match},
+};
 
 /// Which requests it is about, and how many of them are recorded.
 ///

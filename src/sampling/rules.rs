@@ -71,7 +71,11 @@ fn check(rule: &Rule) -> Result<(), RulesError> {
     ];
     for (field, pattern) in patterns {
         if pattern.is_empty() {
-            return Err(RulesError::new(rule, field, "is empty and would match nothing: write `*` to match everything"));
+            return Err(RulesError::new(
+                rule,
+                field,
+                "is empty and would match nothing: write `*` to match everything",
+            ));
         }
     }
     if !(0.0..=1.0).contains(&rule.fixed_rate) {

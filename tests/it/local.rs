@@ -5,9 +5,7 @@ use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tower_xray::local::{
-    LocalDaemon, RenderOptions, Severity, Trace, check_datagram, check_document,
-};
+use tower_xray::local::{LocalDaemon, RenderOptions, Severity, Trace, check_datagram, check_document};
 
 const HEADER: &str = r#"{"format":"json","version":1}"#;
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -64,18 +62,12 @@ fn with(mut document: Value, pointer: &str, value: Value) -> Value {
 }
 
 fn without(mut document: Value, key: &str) -> Value {
-    document
-        .as_object_mut()
-        .and_then(|object| object.remove(key))
-        .expect("the key");
+    document.as_object_mut().and_then(|object| object.remove(key)).expect("the key");
     document
 }
 
 fn findings(document: &Value) -> Vec<String> {
-    check_document(document)
-        .iter()
-        .map(ToString::to_string)
-        .collect()
+    check_document(document).iter().map(ToString::to_string).collect()
 }
 
 #[track_caller]
@@ -87,10 +79,7 @@ fn is_clean(document: &Value) {
 #[track_caller]
 fn has_only(severity: Severity, document: &Value, path: &str) {
     let problems = check_document(document);
-    let found: Vec<_> = problems
-        .iter()
-        .map(|problem| (problem.severity(), problem.path()))
-        .collect();
+    let found: Vec<_> = problems.iter().map(|problem| (problem.severity(), problem.path())).collect();
     assert_eq!(found, [(severity, path)], "{:?}", findings(document));
 }
 
@@ -108,18 +97,13 @@ fn send(daemon: &LocalDaemon, bodies: impl IntoIterator<Item = Value>) {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
     for body in bodies {
         let datagram = format!("{HEADER}\n{body}");
-        socket
-            .send_to(datagram.as_bytes(), daemon.local_addr())
-            .expect("loopback takes 64 kB");
+        socket.send_to(datagram.as_bytes(), daemon.local_addr()).expect("loopback takes 64 kB");
     }
 }
 
 fn draw(documents: impl IntoIterator<Item = Value>, width: usize) -> String {
     let options = RenderOptions::default().width(width).color(false);
-    Trace::group(documents)
-        .iter()
-        .map(|trace| trace.render(&options))
-        .collect()
+    Trace::group(documents).iter().map(|trace| trace.render(&options)).collect()
 }
 
 mod datagrams {
@@ -142,11 +126,7 @@ mod datagrams {
             r#"{"Format":"json","Version":1}"#,
         ] {
             let datagram = format!("{header}\n{}\n", segment());
-            assert_eq!(
-                check_datagram(datagram.as_bytes()),
-                Ok(segment()),
-                "{header}"
-            );
+            assert_eq!(check_datagram(datagram.as_bytes()), Ok(segment()), "{header}");
         }
     }
 
@@ -156,26 +136,11 @@ mod datagrams {
             ("", "header is no JSON object"),
             ("[]", "header is no JSON object"),
             ("{}", "header.format must be \"json\", is null"),
-            (
-                r#"{"format":"xml","version":1}"#,
-                "header.format must be \"json\", is \"xml\"",
-            ),
-            (
-                r#"{"format":"json"}"#,
-                "header.version must be the integer 1, is null",
-            ),
-            (
-                r#"{"format":"json","version":"1"}"#,
-                "header.version must be the integer 1, is \"1\"",
-            ),
-            (
-                r#"{"format":"json","version":1.0}"#,
-                "header.version must be the integer 1, is 1.0",
-            ),
-            (
-                r#"{"format":"json","version":2}"#,
-                "header.version must be the integer 1, is 2",
-            ),
+            (r#"{"format":"xml","version":1}"#, "header.format must be \"json\", is \"xml\""),
+            (r#"{"format":"json"}"#, "header.version must be the integer 1, is null"),
+            (r#"{"format":"json","version":"1"}"#, "header.version must be the integer 1, is \"1\""),
+            (r#"{"format":"json","version":1.0}"#, "header.version must be the integer 1, is 1.0"),
+            (r#"{"format":"json","version":2}"#, "header.version must be the integer 1, is 2"),
         ] {
             refused(format!("{header}\n{{}}").as_bytes(), reason);
         }
@@ -187,23 +152,11 @@ mod datagrams {
         refused(HEADER.as_bytes(), "no newline");
         refused(format!("{HEADER}\n").as_bytes(), "no document");
         refused(format!("{HEADER}\n{{}}{{}}").as_bytes(), "no JSON document");
-        refused(
-            format!("{HEADER}\n{{}}\n{{}}").as_bytes(),
-            "no JSON document",
-        );
-        refused(
-            format!("{HEADER}\n\u{feff}{{}}").as_bytes(),
-            "no JSON document",
-        );
+        refused(format!("{HEADER}\n{{}}\n{{}}").as_bytes(), "no JSON document");
+        refused(format!("{HEADER}\n\u{feff}{{}}").as_bytes(), "no JSON document");
         refused(format!("{HEADER}\n{{\"a\":").as_bytes(), "no JSON document");
-        refused(
-            format!("{HEADER}\n[]").as_bytes(),
-            "must be an object, is an array",
-        );
-        refused(
-            &[HEADER.as_bytes(), b"\n{\"a\":\"\xff\"}"].concat(),
-            "no UTF-8",
-        );
+        refused(format!("{HEADER}\n[]").as_bytes(), "must be an object, is an array");
+        refused(&[HEADER.as_bytes(), b"\n{\"a\":\"\xff\"}"].concat(), "no UTF-8");
     }
 
     #[test]
@@ -220,17 +173,9 @@ mod documents {
     fn good_documents_are_clean() {
         is_clean(&segment());
         is_clean(&subsegment());
-        is_clean(&with(
-            without(segment(), "end_time"),
-            "/in_progress",
-            json!(true),
-        ));
+        is_clean(&with(without(segment(), "end_time"), "/in_progress", json!(true)));
         is_clean(&with(segment(), "/parent_id", json!(id(9))));
-        is_clean(&with(
-            segment(),
-            "/name",
-            json!("Ünï-注文 1/2:a&b#c=d+e@f_g.h%"),
-        ));
+        is_clean(&with(segment(), "/name", json!("Ünï-注文 1/2:a&b#c=d+e@f_g.h%")));
         is_clean(&with(
             segment(),
             "/links",
@@ -259,27 +204,12 @@ mod documents {
         is_clean(&with(segment(), "/in_progress", json!(false)));
         is_clean(&with(segment(), "/subsegments/0/in_progress", json!(false)));
         is_clean(&with(segment(), "/subsegments/0/type", json!("subsegment")));
-        is_clean(&with(
-            segment(),
-            "/subsegments/0/trace_id",
-            json!(trace_id(1)),
-        ));
+        is_clean(&with(segment(), "/subsegments/0/trace_id", json!(trace_id(1))));
         is_clean(&with(segment(), "/subsegments/0/parent_id", json!(id(99))));
         is_clean(&with(segment(), "/service/name", json!("unknown")));
-        is_clean(&with(
-            segment(),
-            "/cause",
-            json!({ "id": id(2), "exceptions": [] }),
-        ));
-        is_clean(&with(
-            subsegment(),
-            "/http",
-            json!({ "request": { "traced": true } }),
-        ));
-        warns(
-            &with(segment(), "/subsegments/0/namespace", json!("local")),
-            "$.subsegments[0].namespace",
-        );
+        is_clean(&with(segment(), "/cause", json!({ "id": id(2), "exceptions": [] })));
+        is_clean(&with(subsegment(), "/http", json!({ "request": { "traced": true } })));
+        warns(&with(segment(), "/subsegments/0/namespace", json!("local")), "$.subsegments[0].namespace");
     }
 
     #[test]
@@ -287,23 +217,12 @@ mod documents {
         for field in ["name", "id", "start_time", "trace_id", "end_time"] {
             rejects(&without(segment(), field), "$");
         }
-        for field in [
-            "name",
-            "id",
-            "start_time",
-            "trace_id",
-            "parent_id",
-            "end_time",
-        ] {
+        for field in ["name", "id", "start_time", "trace_id", "parent_id", "end_time"] {
             rejects(&without(subsegment(), field), "$");
         }
         for field in ["name", "id", "start_time", "end_time"] {
             let mut document = segment();
-            document["subsegments"][0]
-                .as_object_mut()
-                .unwrap()
-                .remove(field)
-                .unwrap();
+            document["subsegments"][0].as_object_mut().unwrap().remove(field).unwrap();
             rejects(&document, "$.subsegments[0]");
         }
     }
@@ -313,60 +232,28 @@ mod documents {
         for bad in ["", "123", "000000000000000g", "00000000000000001"] {
             rejects(&with(segment(), "/id", json!(bad)), "$.id");
             rejects(&with(segment(), "/parent_id", json!(bad)), "$.parent_id");
-            rejects(
-                &with(segment(), "/subsegments/0/id", json!(bad)),
-                "$.subsegments[0].id",
-            );
+            rejects(&with(segment(), "/subsegments/0/id", json!(bad)), "$.subsegments[0].id");
         }
         rejects(&with(segment(), "/id", json!(1)), "$.id");
         warns(&with(segment(), "/id", json!("ABCDEF0123456789")), "$.id");
         warns(&with(segment(), "/parent_id", json!(id(0))), "$.parent_id");
 
         let long = format!("{}0", trace_id(1));
-        for bad in [
-            "",
-            "1-68a1f0c4-00",
-            &trace_id(1).replace("1-", "2-"),
-            &trace_id(1).replace("1-", ""),
-            &long,
-        ] {
+        for bad in ["", "1-68a1f0c4-00", &trace_id(1).replace("1-", "2-"), &trace_id(1).replace("1-", ""), &long] {
             rejects(&with(segment(), "/trace_id", json!(bad)), "$.trace_id");
         }
-        rejects(
-            &with(segment(), "/subsegments/0/trace_id", json!(7)),
-            "$.subsegments[0].trace_id",
-        );
-        warns(
-            &with(
-                segment(),
-                "/trace_id",
-                json!("1-00000000-000000000000000000000000"),
-            ),
-            "$.trace_id",
-        );
-        warns(
-            &with(
-                segment(),
-                "/trace_id",
-                json!("1-68a1f0c4-00000000000000000000000A"),
-            ),
-            "$.trace_id",
-        );
+        rejects(&with(segment(), "/subsegments/0/trace_id", json!(7)), "$.subsegments[0].trace_id");
+        warns(&with(segment(), "/trace_id", json!("1-00000000-000000000000000000000000")), "$.trace_id");
+        warns(&with(segment(), "/trace_id", json!("1-68a1f0c4-00000000000000000000000A")), "$.trace_id");
         is_clean(&with(segment(), "/id", json!("1000000000000000")));
         is_clean(&with(segment(), "/id", json!("0100000000000000")));
     }
 
     #[test]
     fn an_id_stands_once_in_a_document() {
-        rejects(
-            &with(segment(), "/subsegments/0/id", json!(id(1))),
-            "$.subsegments[0].id",
-        );
+        rejects(&with(segment(), "/subsegments/0/id", json!(id(1))), "$.subsegments[0].id");
         let twice = json!({ "exceptions": [{ "id": id(7) }, { "id": id(7) }] });
-        warns(
-            &with(segment(), "/cause", twice),
-            "$.cause.exceptions[1].id",
-        );
+        warns(&with(segment(), "/cause", twice), "$.cause.exceptions[1].id");
     }
 
     #[test]
@@ -384,28 +271,13 @@ mod documents {
 
     #[test]
     fn times_are_numbers_and_in_order() {
-        rejects(
-            &with(segment(), "/start_time", json!("1755443396.1")),
-            "$.start_time",
-        );
-        rejects(
-            &with(segment(), "/end_time", json!("1755443396.1")),
-            "$.end_time",
-        );
+        rejects(&with(segment(), "/start_time", json!("1755443396.1")), "$.start_time");
+        rejects(&with(segment(), "/end_time", json!("1755443396.1")), "$.end_time");
         rejects(&with(segment(), "/in_progress", json!(true)), "$");
-        rejects(
-            &with(without(segment(), "end_time"), "/in_progress", json!(false)),
-            "$",
-        );
-        warns(
-            &with(segment(), "/end_time", json!(1_755_443_396.0)),
-            "$.end_time",
-        );
+        rejects(&with(without(segment(), "end_time"), "/in_progress", json!(false)), "$");
+        warns(&with(segment(), "/end_time", json!(1_755_443_396.0)), "$.end_time");
         is_clean(&with(segment(), "/end_time", json!(1_755_443_396.1)));
-        warns(
-            &with(segment(), "/end_time", json!(1_755_443_396_100_u64)),
-            "$.end_time",
-        );
+        warns(&with(segment(), "/end_time", json!(1_755_443_396_100_u64)), "$.end_time");
         warns(&with(segment(), "/start_time", json!(-1)), "$.start_time");
     }
 
@@ -419,62 +291,29 @@ mod documents {
         warns(&with(segment(), "/traced", json!(true)), "$");
         warns(&with(segment(), "/type", json!("segment")), "$");
         for field in ["client_ip", "x_forwarded_for"] {
-            let value = if field == "client_ip" {
-                json!("10.0.0.1")
-            } else {
-                json!(true)
-            };
-            warns(
-                &with(
-                    subsegment(),
-                    "/http",
-                    json!({ "request": { field: value } }),
-                ),
-                "$.http.request",
-            );
+            let value = if field == "client_ip" { json!("10.0.0.1") } else { json!(true) };
+            warns(&with(subsegment(), "/http", json!({ "request": { field: value } })), "$.http.request");
         }
     }
 
     #[test]
     fn integers_are_written_as_integers() {
         for bad in [json!(200.0), json!("200"), json!(u64::MAX), json!(true)] {
+            rejects(&with(segment(), "/http/response/status", bad.clone()), "$.http.response.status");
+            rejects(&with(segment(), "/aws", json!({ "retries": bad })), "$.aws.retries");
             rejects(
-                &with(segment(), "/http/response/status", bad.clone()),
-                "$.http.response.status",
-            );
-            rejects(
-                &with(segment(), "/aws", json!({ "retries": bad })),
-                "$.aws.retries",
-            );
-            rejects(
-                &with(
-                    segment(),
-                    "/aws",
-                    json!({ "elastic_beanstalk": { "deployment_id": bad } }),
-                ),
+                &with(segment(), "/aws", json!({ "elastic_beanstalk": { "deployment_id": bad } })),
                 "$.aws.elastic_beanstalk.deployment_id",
             );
             for field in ["truncated", "skipped"] {
                 let cause = json!({ "exceptions": [{ "id": id(7), field: bad }] });
-                rejects(
-                    &with(segment(), "/cause", cause),
-                    &format!("$.cause.exceptions[0].{field}"),
-                );
+                rejects(&with(segment(), "/cause", cause), &format!("$.cause.exceptions[0].{field}"));
             }
             let cause = json!({ "exceptions": [{ "id": id(7), "stack": [{ "line": bad }] }] });
-            rejects(
-                &with(segment(), "/cause", cause),
-                "$.cause.exceptions[0].stack[0].line",
-            );
+            rejects(&with(segment(), "/cause", cause), "$.cause.exceptions[0].stack[0].line");
         }
-        rejects(
-            &with(segment(), "/http/response/content_length", json!("12")),
-            "$.http.response.content_length",
-        );
-        warns(
-            &with(segment(), "/http/response/content_length", json!(-1)),
-            "$.http.response.content_length",
-        );
+        rejects(&with(segment(), "/http/response/content_length", json!("12")), "$.http.response.content_length");
+        warns(&with(segment(), "/http/response/content_length", json!(-1)), "$.http.response.content_length");
     }
 
     #[test]
@@ -482,52 +321,26 @@ mod documents {
         for field in ["method", "url", "user_agent", "client_ip"] {
             let pointer = format!("/http/request/{field}");
             is_clean(&with(segment(), &pointer, json!("é".repeat(250))));
-            rejects(
-                &with(segment(), &pointer, json!("é".repeat(251))),
-                &format!("$.http.request.{field}"),
-            );
-            rejects(
-                &with(segment(), &pointer, json!(1)),
-                &format!("$.http.request.{field}"),
-            );
+            rejects(&with(segment(), &pointer, json!("é".repeat(251))), &format!("$.http.request.{field}"));
+            rejects(&with(segment(), &pointer, json!(1)), &format!("$.http.request.{field}"));
         }
         rejects(&with(segment(), "/user", json!("u".repeat(251))), "$.user");
-        rejects(
-            &with(subsegment(), "/sql", json!({ "user": "u".repeat(251) })),
-            "$.sql.user",
-        );
+        rejects(&with(subsegment(), "/sql", json!({ "user": "u".repeat(251) })), "$.sql.user");
         rejects(&with(segment(), "/origin", json!(1)), "$.origin");
     }
 
     #[test]
     fn annotations_are_scalars_under_plain_keys() {
         for bad in [json!(null), json!([1]), json!({}), json!("a".repeat(1001))] {
-            rejects(
-                &with(segment(), "/annotations/route", bad),
-                "$.annotations[\"route\"]",
-            );
+            rejects(&with(segment(), "/annotations/route", bad), "$.annotations[\"route\"]");
         }
-        is_clean(&with(
-            segment(),
-            "/annotations/route",
-            json!("ü".repeat(1000)),
-        ));
-        is_clean(&with(
-            segment(),
-            &format!("/annotations/{}", "k".repeat(500)),
-            json!(1),
-        ));
+        is_clean(&with(segment(), "/annotations/route", json!("ü".repeat(1000))));
+        is_clean(&with(segment(), &format!("/annotations/{}", "k".repeat(500)), json!(1)));
         for key in ["a-b", "a b", "", "ü"] {
             let path = format!("$.annotations[\"{key}\"]");
-            rejects(
-                &with(segment(), &format!("/annotations/{key}"), json!(1)),
-                &path,
-            );
+            rejects(&with(segment(), &format!("/annotations/{key}"), json!(1)), &path);
         }
-        warns(
-            &with(segment(), "/annotations/a.b", json!(1)),
-            "$.annotations[\"a.b\"]",
-        );
+        warns(&with(segment(), "/annotations/a.b", json!(1)), "$.annotations[\"a.b\"]");
         let many: serde_json::Map<_, _> = (0..51).map(|n| (format!("k{n}"), json!(n))).collect();
         warns(&with(segment(), "/annotations", Value::Object(many)), "$");
         rejects(&with(segment(), "/annotations", json!([])), "$.annotations");
@@ -536,16 +349,10 @@ mod documents {
     #[test]
     fn metadata_is_an_object_of_objects() {
         for bad in [json!("text"), json!(1), json!([]), json!(null)] {
-            rejects(
-                &with(segment(), "/metadata/default", bad),
-                "$.metadata[\"default\"]",
-            );
+            rejects(&with(segment(), "/metadata/default", bad), "$.metadata[\"default\"]");
         }
         rejects(&with(segment(), "/metadata", json!("text")), "$.metadata");
-        warns(
-            &with(segment(), "/metadata/AWS.x", json!({})),
-            "$.metadata[\"AWS.x\"]",
-        );
+        warns(&with(segment(), "/metadata/AWS.x", json!({})), "$.metadata[\"AWS.x\"]");
     }
 
     #[test]
@@ -553,38 +360,12 @@ mod documents {
         for bad in [json!(7), json!([]), json!("short"), json!(true)] {
             rejects(&with(segment(), "/cause", bad), "$.cause");
         }
-        warns(
-            &with(segment(), "/cause", json!("sixteen letters!")),
-            "$.cause",
-        );
-        rejects(
-            &with(
-                segment(),
-                "/cause",
-                json!({ "exceptions": [{ "message": "m" }] }),
-            ),
-            "$.cause.exceptions[0]",
-        );
-        rejects(
-            &with(
-                segment(),
-                "/cause",
-                json!({ "exceptions": [{ "id": "short" }] }),
-            ),
-            "$.cause.exceptions[0].id",
-        );
-        rejects(
-            &with(segment(), "/cause", json!({ "exceptions": ["x"] })),
-            "$.cause.exceptions[0]",
-        );
-        rejects(
-            &with(segment(), "/cause", json!({ "exceptions": {} })),
-            "$.cause.exceptions",
-        );
-        rejects(
-            &with(segment(), "/cause", json!({ "paths": [1] })),
-            "$.cause.paths[0]",
-        );
+        warns(&with(segment(), "/cause", json!("sixteen letters!")), "$.cause");
+        rejects(&with(segment(), "/cause", json!({ "exceptions": [{ "message": "m" }] })), "$.cause.exceptions[0]");
+        rejects(&with(segment(), "/cause", json!({ "exceptions": [{ "id": "short" }] })), "$.cause.exceptions[0].id");
+        rejects(&with(segment(), "/cause", json!({ "exceptions": ["x"] })), "$.cause.exceptions[0]");
+        rejects(&with(segment(), "/cause", json!({ "exceptions": {} })), "$.cause.exceptions");
+        rejects(&with(segment(), "/cause", json!({ "paths": [1] })), "$.cause.paths[0]");
     }
 
     #[test]
@@ -615,49 +396,25 @@ mod documents {
             "x://",
             "ü",
         ] {
-            rejects(
-                &with(subsegment(), "/sql", json!({ "url": bad })),
-                "$.sql.url",
-            );
+            rejects(&with(subsegment(), "/sql", json!({ "url": bad })), "$.sql.url");
         }
     }
 
     #[test]
     fn nulls_are_refused_wherever_a_field_is_known() {
-        for field in [
-            "name",
-            "id",
-            "start_time",
-            "http",
-            "user",
-            "cause",
-            "annotations",
-            "fault",
-            "subsegments",
-            "links",
-        ] {
-            rejects(
-                &with(segment(), &format!("/{field}"), json!(null)),
-                &format!("$.{field}"),
-            );
+        for field in
+            ["name", "id", "start_time", "http", "user", "cause", "annotations", "fault", "subsegments", "links"]
+        {
+            rejects(&with(segment(), &format!("/{field}"), json!(null)), &format!("$.{field}"));
         }
-        rejects(
-            &with(segment(), "/subsegments/0", json!(null)),
-            "$.subsegments[0]",
-        );
+        rejects(&with(segment(), "/subsegments/0", json!(null)), "$.subsegments[0]");
         is_clean(&with(segment(), "/unknown", json!(null)));
     }
 
     #[test]
     fn links_name_a_trace_and_an_entity() {
-        rejects(
-            &with(segment(), "/links", json!([{ "id": id(7) }])),
-            "$.links[0]",
-        );
-        rejects(
-            &with(segment(), "/links", json!([{ "trace_id": trace_id(2) }])),
-            "$.links[0]",
-        );
+        rejects(&with(segment(), "/links", json!([{ "id": id(7) }])), "$.links[0]");
+        rejects(&with(segment(), "/links", json!([{ "trace_id": trace_id(2) }])), "$.links[0]");
         let bad = json!([{ "id": id(7), "trace_id": trace_id(2), "attributes": 1 }]);
         rejects(&with(segment(), "/links", bad), "$.links[0].attributes");
     }
@@ -672,13 +429,7 @@ mod documents {
 
     #[test]
     fn a_document_beyond_64_kb_is_pointed_out() {
-        let padding = |bytes: usize| {
-            with(
-                segment(),
-                "/metadata/default",
-                json!({ "pad": "x".repeat(bytes) }),
-            )
-        };
+        let padding = |bytes: usize| with(segment(), "/metadata/default", json!({ "pad": "x".repeat(bytes) }));
         let rest = padding(0).to_string().len();
         is_clean(&padding(64_000 - rest));
         warns(&padding(64_001 - rest), "$");
@@ -701,19 +452,13 @@ mod documents {
             .collect();
         let problems = check_document(&with(segment(), "/subsegments", json!(children)));
         assert_eq!(problems.len(), 100);
-        assert!(
-            problems
-                .iter()
-                .any(|problem| problem.severity() == Severity::Rejected)
-        );
+        assert!(problems.iter().any(|problem| problem.severity() == Severity::Rejected));
     }
 
     #[test]
     fn problems_are_safe_to_print() {
         let document = with(segment(), "/annotations/\u{1b}[31m\u{202e}", json!("x"));
-        let [problem] = &check_document(&document)[..] else {
-            panic!("one problem")
-        };
+        let [problem] = &check_document(&document)[..] else { panic!("one problem") };
         assert_eq!(problem.path(), "$.annotations[\"\\u{1b}[31m\\u{202e}\"]");
     }
 }
@@ -728,24 +473,12 @@ mod daemon {
         send(&daemon, [segment(), second, subsegment()]);
         assert!(daemon.wait_for(3, PATIENCE));
 
-        let ids: Vec<_> = daemon
-            .traces()
-            .iter()
-            .map(|trace| trace.id().to_owned())
-            .collect();
+        let ids: Vec<_> = daemon.traces().iter().map(|trace| trace.id().to_owned()).collect();
         assert_eq!(ids, [trace_id(1), trace_id(2)]);
         assert_eq!(daemon.traces()[0].documents(), [segment(), subsegment()]);
 
         let stats = daemon.stats();
-        assert_eq!(
-            (
-                stats.datagrams,
-                stats.documents,
-                stats.invalid,
-                stats.warnings
-            ),
-            (3, 3, 0, 0)
-        );
+        assert_eq!((stats.datagrams, stats.documents, stats.invalid, stats.warnings), (3, 3, 0, 0));
     }
 
     #[test]
@@ -765,38 +498,21 @@ mod daemon {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.send_to(b"hello", daemon.local_addr()).unwrap();
         socket.send_to(b"", daemon.local_addr()).unwrap();
-        send(
-            &daemon,
-            [with(segment(), "/http/response/status", json!("200"))],
-        );
-        send(
-            &daemon,
-            [with(segment(), "/subsegments/0/namespace", json!("local"))],
-        );
+        send(&daemon, [with(segment(), "/http/response/status", json!("200"))]);
+        send(&daemon, [with(segment(), "/subsegments/0/namespace", json!("local"))]);
         assert!(daemon.wait_for(1, PATIENCE));
 
         let stats = daemon.stats();
-        assert_eq!(
-            (
-                stats.datagrams,
-                stats.documents,
-                stats.invalid,
-                stats.warnings
-            ),
-            (3, 1, 2, 1)
-        );
-        let problems: Vec<_> = daemon
-            .take_problems()
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        assert_eq!((stats.datagrams, stats.documents, stats.invalid, stats.warnings), (3, 1, 2, 1));
+        let problems: Vec<_> = daemon.take_problems().iter().map(ToString::to_string).collect();
         let sender = socket.local_addr().unwrap();
         assert_eq!(
             problems,
             [
                 format!("rejected: {sender}: datagram has no newline between header and document"),
                 "rejected: orders: $.http.response.status must be an integer, is \"200\"".to_owned(),
-                "warning: orders: $.subsegments[0].namespace is \"local\", which older collectors refuse; leave it out".to_owned(),
+                "warning: orders: $.subsegments[0].namespace is \"local\", which older collectors refuse; leave it out"
+                    .to_owned(),
             ]
         );
         assert_eq!(daemon.problems(), []);
@@ -818,10 +534,7 @@ mod daemon {
         let daemon = LocalDaemon::bind("127.0.0.1:0").unwrap();
         // One at a time, so that the kernel drops none.
         for number in 1..=1_003 {
-            send(
-                &daemon,
-                [with(segment(), "/trace_id", json!(trace_id(number)))],
-            );
+            send(&daemon, [with(segment(), "/trace_id", json!(trace_id(number)))]);
             assert!(daemon.wait_for(number as u64, PATIENCE));
         }
         let traces = daemon.traces();
@@ -837,14 +550,7 @@ mod daemon {
         let heavy: Vec<_> = (0..6_000).map(|_| json!({ "a": 1 })).collect();
         let heavy = with(segment(), "/metadata/default", json!({ "a": heavy }));
         for number in 1..=40 {
-            send(
-                &daemon,
-                [with(
-                    without(heavy.clone(), "subsegments"),
-                    "/id",
-                    json!(id(number)),
-                )],
-            );
+            send(&daemon, [with(without(heavy.clone(), "subsegments"), "/id", json!(id(number)))]);
             assert!(daemon.wait_for(number as u64, PATIENCE));
         }
         assert!(daemon.stats().evicted_traces >= 1);
@@ -961,24 +667,11 @@ web  AWS::ECS::Fargate                502  400 ms  ━━━━━━━━━�
             ],
         });
         let trace = &Trace::group([document])[0];
-        for text in [
-            trace.render(&RenderOptions::default().width(1_000).color(false)),
-            trace.to_json_lines(),
-        ] {
-            let raw = |c: char| {
-                c != '\n' && (c.is_control() || "\u{202e}\u{200b}\u{2028}\u{e000}".contains(c))
-            };
-            assert_eq!(
-                text.matches(raw).collect::<Vec<_>>(),
-                Vec::<&str>::new(),
-                "{text}"
-            );
+        for text in [trace.render(&RenderOptions::default().width(1_000).color(false)), trace.to_json_lines()] {
+            let raw = |c: char| c != '\n' && (c.is_control() || "\u{202e}\u{200b}\u{2028}\u{e000}".contains(c));
+            assert_eq!(text.matches(raw).collect::<Vec<_>>(), Vec::<&str>::new(), "{text}");
         }
-        assert!(
-            trace
-                .render(&RenderOptions::default().width(1_000))
-                .contains(r"a\u{1b}[2J\u{9b}1m\r\n\t\u{202e}")
-        );
+        assert!(trace.render(&RenderOptions::default().width(1_000)).contains(r"a\u{1b}[2J\u{9b}1m\r\n\t\u{202e}"));
         assert_eq!(trace.to_json_lines().lines().count(), 1);
         let read: Value = serde_json::from_str(&trace.to_json_lines()).unwrap();
         assert_eq!(read, trace.documents()[0]);
@@ -995,10 +688,7 @@ web  AWS::ECS::Fargate                502  400 ms  ━━━━━━━━━�
         });
         for width in [0, 40, 41, 59, 60, 61, 80, 99, 100, 133] {
             for line in draw([document.clone()], width).lines() {
-                let columns: usize = line
-                    .chars()
-                    .map(|c| if "注文".contains(c) { 2 } else { 1 })
-                    .sum();
+                let columns: usize = line.chars().map(|c| if "注文".contains(c) { 2 } else { 1 }).sum();
                 assert!(columns <= width.max(40), "{width}: {columns}: {line}");
             }
         }
@@ -1025,19 +715,9 @@ web  AWS::ECS::Fargate                502  400 ms  ━━━━━━━━━�
             "name": "orders", "id": id(1), "trace_id": trace_id(1), "start_time": 1_755_443_396.0, "in_progress": true,
             "subsegments": [{ "name": "draft", "id": id(2), "start_time": 1_755_443_396.1, "in_progress": true }],
         });
-        let drawn = draw(
-            [
-                entity("below", 3, 2, 0.2, 0.3),
-                entity("final", 2, 1, 0.1, 0.4),
-                begun,
-            ],
-            60,
-        );
-        let names: Vec<_> = drawn
-            .lines()
-            .skip(1)
-            .filter_map(|line| line.split("  ").next().map(str::trim_end))
-            .collect();
+        let drawn = draw([entity("below", 3, 2, 0.2, 0.3), entity("final", 2, 1, 0.1, 0.4), begun], 60);
+        let names: Vec<_> =
+            drawn.lines().skip(1).filter_map(|line| line.split("  ").next().map(str::trim_end)).collect();
         assert_eq!(names[..2], ["orders", "└─ final"], "{drawn}");
         assert!(drawn.contains("   └─ below"), "{drawn}");
         assert!(!drawn.contains("draft"));
@@ -1065,10 +745,7 @@ web  AWS::ECS::Fargate                502  400 ms  ━━━━━━━━━�
             json!({ "cause": { "exceptions": [{ "id": "a", "cause": "b" }, { "id": "b", "cause": "a" }, {}, 1] } }),
         ] {
             for width in [0, 80] {
-                assert!(
-                    draw([document.clone()], width).lines().count() >= 2,
-                    "{document}"
-                );
+                assert!(draw([document.clone()], width).lines().count() >= 2, "{document}");
             }
         }
     }
@@ -1086,7 +763,8 @@ web  AWS::ECS::Fargate                502  400 ms  ━━━━━━━━━�
             (7_200.0, "2.0 h"),
             (1e9, "> 1000 h"),
         ] {
-            let document = json!({ "name": "a", "id": id(1), "trace_id": trace_id(1), "start_time": 0, "end_time": seconds });
+            let document =
+                json!({ "name": "a", "id": id(1), "trace_id": trace_id(1), "start_time": 0, "end_time": seconds });
             let drawn = draw([document], 80);
             assert!(drawn.lines().next().unwrap().ends_with(text), "{drawn}");
         }

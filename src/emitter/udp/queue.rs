@@ -155,7 +155,9 @@ impl Queue {
     pub(super) fn wait_for_poke(&self, deadline: Instant) {
         let mut state = self.lock();
         while !std::mem::take(&mut state.poked) {
-            let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else { return };
+            let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else {
+                return;
+            };
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }

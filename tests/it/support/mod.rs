@@ -1,10 +1,7 @@
 //! What the tests share: recorders that keep their documents, and the checker that every document has to pass.
 
 use tower_xray::{
-    Recorder, RecorderBuilder,
-    document::SegmentDocument,
-    emitter::InMemoryEmitter,
-    local::check_document,
+    Recorder, RecorderBuilder, document::SegmentDocument, emitter::InMemoryEmitter, local::check_document,
     sampling::SampleAll,
 };
 
