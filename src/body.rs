@@ -3,7 +3,7 @@
 //! In: a body and whoever waits for its end. Out: the same frames, and word of what became of them.
 
 use std::{
-    fmt,
+    fmt, panic,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -11,12 +11,15 @@ use std::{
 use bytes::Buf;
 use http_body::{Body, Frame};
 
-use crate::document::Description;
+use crate::{context, document::Description, entity::Entity};
 
 /// Waits for the end of a body. Dropping it unfinished tells that nobody wants the rest.
 pub(crate) trait Watch {
-    /// Runs a part of the body in its context.
-    fn enter<T>(&mut self, work: impl FnOnce() -> T) -> T;
+    /// Whether the body is the remote side's, so that its errors are, too.
+    const REMOTE: bool;
+
+    /// What the body belongs to, until it is over.
+    fn entity_mut(&mut self) -> Option<&mut Entity>;
 
     /// So many bytes have passed.
     fn pass(&mut self, bytes: usize);
@@ -27,8 +30,14 @@ pub(crate) trait Watch {
     /// The body has failed.
     fn fail(&mut self, describe: impl FnOnce() -> Description);
 
-    /// Whether the body is the remote side's, so that its errors are, too.
-    const REMOTE: bool;
+    /// Runs a part of the work in its context. A panic is recorded, and goes on.
+    fn enter<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let Some(entity) = self.entity_mut() else { return work() };
+        context::enter(entity, work).unwrap_or_else(|panic| {
+            self.fail(|| Description::of_panic(&*panic));
+            panic::resume_unwind(panic)
+        })
+    }
 }
 
 /// Polls a body on behalf of its watch, which is dropped when the body is over.
@@ -47,8 +56,8 @@ where
     let over = match &frame {
         Some(Ok(frame)) => {
             watching.pass(frame.data_ref().map_or(0, Buf::remaining));
-            // A consumer that knows the length beforehand does not ask for the end.
-            body.is_end_stream().then(|| watching.complete())
+            // A consumer that knows the length beforehand does not ask for the end, and none asks after trailers.
+            (frame.is_trailers() || body.is_end_stream()).then(|| watching.complete())
         }
         Some(Err(error)) => Some(watching.fail(|| Description::of_opaque(error, W::REMOTE))),
         None => Some(watching.complete()),

@@ -1,13 +1,10 @@
 //! One call: the subsegment's owner, from the request to the end of the response's body.
 
-use std::panic;
-
 use http::{HeaderMap, Method, StatusCode, Uri, header::HOST};
 
 use super::layer::Settings;
 use crate::{
     body::Watch,
-    context,
     document::{AsError, Description, Namespace},
     entity::{Entity, Subsegment},
     header::X_AMZN_TRACE_ID,
@@ -82,14 +79,8 @@ impl Call {
 impl Watch for Call {
     const REMOTE: bool = true;
 
-    fn enter<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        let Some(subsegment) = &mut self.subsegment else { return work() };
-        context::enter(subsegment.entity_mut(), work).unwrap_or_else(|panic| {
-            if let Some(subsegment) = self.subsegment.take() {
-                subsegment.record_panic(&*panic);
-            }
-            panic::resume_unwind(panic)
-        })
+    fn entity_mut(&mut self) -> Option<&mut Entity> {
+        self.subsegment.as_mut().map(|subsegment| subsegment.entity_mut())
     }
 
     fn pass(&mut self, bytes: usize) {

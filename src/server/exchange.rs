@@ -2,7 +2,7 @@
 //!
 //! Dropping it unfinished is how a client's leaving shows: hyper drops the response's future or body then.
 
-use std::{fmt, panic};
+use std::fmt;
 
 use http::{HeaderValue, Method, Response, StatusCode, request::Parts};
 use http_body::Body;
@@ -13,9 +13,8 @@ use super::{
 };
 use crate::{
     body::Watch,
-    context,
     document::{Description, RecordedError},
-    entity::Segment,
+    entity::{Entity, Segment},
     header::{SamplingDecision, TraceHeader, X_AMZN_TRACE_ID},
     recorder::Recorder,
 };
@@ -134,14 +133,8 @@ impl Exchange {
 impl Watch for Exchange {
     const REMOTE: bool = false;
 
-    fn enter<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        let Some(segment) = &mut self.segment else { return work() };
-        context::enter(segment.entity_mut(), work).unwrap_or_else(|panic| {
-            if let Some(segment) = self.segment.take() {
-                segment.record_panic(&*panic);
-            }
-            panic::resume_unwind(panic)
-        })
+    fn entity_mut(&mut self) -> Option<&mut Entity> {
+        self.segment.as_mut().map(|segment| segment.entity_mut())
     }
 
     fn pass(&mut self, bytes: usize) {

@@ -1,7 +1,18 @@
 //! What the tests share: recorders that keep their documents, and the checker that every document has to pass.
 
+use std::{net::SocketAddr, time::Duration};
+
+use axum::Router;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+};
 use tower_xray::{
-    Recorder, RecorderBuilder, document::SegmentDocument, emitter::InMemoryEmitter, local::check_document,
+    Recorder, RecorderBuilder,
+    document::SegmentDocument,
+    emitter::{Emitter, InMemoryEmitter},
+    local::check_document,
     sampling::SampleAll,
 };
 
@@ -51,4 +62,63 @@ pub(crate) fn assert_valid_json(json: &str) -> serde_json::Value {
     let problems = check_document(&value);
     assert!(problems.is_empty(), "{problems:?}: {json}");
     value
+}
+
+/// Documents as they are emitted: for tests that have to wait for a socket.
+pub(crate) struct Emitted(mpsc::UnboundedReceiver<SegmentDocument>);
+
+impl Emitted {
+    /// The next document, checked.
+    pub(crate) async fn next(&mut self) -> SegmentDocument {
+        let next = tokio::time::timeout(Duration::from_secs(20), self.0.recv());
+        let document = next.await.expect("a document within 20 seconds").expect("a recorder");
+        assert_valid(&document);
+        document
+    }
+
+    /// Asserts that nothing else has been emitted.
+    pub(crate) fn assert_empty(&mut self) {
+        let unexpected = self.0.try_recv();
+        assert!(unexpected.is_err(), "{unexpected:?}");
+    }
+}
+
+/// A recorder of everything, and its documents one by one.
+pub(crate) fn emitting_recorder() -> (Recorder, Emitted) {
+    struct Channel(mpsc::UnboundedSender<SegmentDocument>);
+
+    impl Emitter for Channel {
+        fn emit(&self, document: SegmentDocument) {
+            // A test that has seen enough does not listen any more.
+            let _ = self.0.send(document);
+        }
+    }
+
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let builder = Recorder::builder().environment(|_| None).emitter(Channel(sender)).sampling(SampleAll);
+    (builder.build().unwrap(), Emitted(receiver))
+}
+
+/// Serves a router on loopback until the runtime ends.
+pub(crate) async fn serve(router: Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, service).await });
+    address
+}
+
+/// Sends raw HTTP/1.1 and reads what comes back until the server closes the connection.
+pub(crate) async fn exchange(address: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut response = Vec::new();
+    // A connection that the server resets has sent what it has sent.
+    let _ = stream.read_to_end(&mut response).await;
+    String::from_utf8_lossy(&response).into_owned()
+}
+
+/// A GET request that asks for the connection to be closed.
+pub(crate) fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nhost: shop.example.com\r\nconnection: close\r\n\r\n")
 }

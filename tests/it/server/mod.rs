@@ -1,0 +1,6 @@
+//! Requests over real sockets, and the segments they leave.
+
+mod closing;
+mod contract;
+mod decision;
+mod request;
