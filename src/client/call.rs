@@ -15,6 +15,8 @@ use crate::{
 pub(super) struct Call {
     /// Taken when the call is over.
     subsegment: Option<Subsegment>,
+    /// What errors may repeat of it is not recorded: query and credentials.
+    uri: Uri,
     responded: bool,
     expected: Option<u64>,
     received: u64,
@@ -50,7 +52,7 @@ impl Call {
                 headers.insert(&w3c::TRACEPARENT, traceparent);
             }
         }
-        Some(Self { subsegment: Some(subsegment), responded: false, expected: None, received: 0 })
+        Some(Self { subsegment: Some(subsegment), uri: uri.clone(), responded: false, expected: None, received: 0 })
     }
 
     /// The entity that code inside of the client belongs to.
@@ -74,6 +76,19 @@ impl Call {
     pub(super) fn fail_with<E: AsError<K>, K>(&mut self, error: &E) {
         self.fail(|| Description::of_error(error.as_error(), E::type_name(), true));
     }
+
+    /// Clients such as reqwest put the whole URL into their errors.
+    fn redact(&self, mut description: Description) -> Description {
+        let query = self.uri.query().filter(|query| !query.is_empty()).map(|query| format!("?{query}"));
+        let credentials = self.uri.authority().and_then(|authority| authority.as_str().rsplit_once('@'));
+        let credentials = credentials.map(|(credentials, _)| format!("{credentials}@"));
+        for secret in [query, credentials].into_iter().flatten() {
+            for exception in &mut description.exceptions {
+                exception.message = exception.message.replace(&secret, "");
+            }
+        }
+        description
+    }
 }
 
 impl Watch for Call {
@@ -94,7 +109,7 @@ impl Watch for Call {
 
     fn fail(&mut self, describe: impl FnOnce() -> Description) {
         let Some(subsegment) = self.subsegment.take() else { return };
-        subsegment.add_cause(describe);
+        subsegment.add_cause(|| self.redact(describe()));
         subsegment.set_fault();
         if self.responded {
             subsegment.set_content_length(self.received);

@@ -2,5 +2,6 @@
 
 mod support;
 
+mod client;
 mod local;
 mod server;
