@@ -1,1 +1,144 @@
-fn main() {}
+//! One request through an axum router, in process: what tracing costs over a bare router and over a layer that does
+//! nothing.
+//!
+//! `cargo bench --bench request` prints times, and allocations with their bytes. The emitter sends real datagrams to a
+//! socket on loopback that nobody reads, so the work of the request path is complete and that of the sending thread is
+//! not in the figures.
+
+use std::{
+    convert::Infallible,
+    net::UdpSocket,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use axum::{
+    Router,
+    body::Body,
+    routing::{Route, get},
+};
+use divan::{AllocProfiler, Bencher};
+use http::{Request, Response};
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
+use tower::{Layer, Service, util::MapResponseLayer};
+use tower_xray::{
+    Recorder, XRayLayer,
+    emitter::UdpEmitter,
+    sampling::{SampleAll, SampleNone, SamplingStrategy},
+};
+
+#[global_allocator]
+static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
+
+fn main() {
+    divan::main();
+}
+
+#[divan::bench]
+fn bare_router(bencher: Bencher<'_, '_>) {
+    bench(bencher, router(0));
+}
+
+#[divan::bench]
+fn pass_through_layer(bencher: Bencher<'_, '_>) {
+    bench(bencher, router(0).layer(pass_through()));
+}
+
+#[divan::bench]
+fn unsampled(bencher: Bencher<'_, '_>) {
+    bench(bencher, router(0).layer(traced(SampleNone)));
+}
+
+#[divan::bench]
+fn unsampled_without_response_header(bencher: Bencher<'_, '_>) {
+    bench(bencher, router(0).layer(traced(SampleNone).response_header(false)));
+}
+
+#[divan::bench]
+fn sampled(bencher: Bencher<'_, '_>) {
+    bench(bencher, router(0).layer(traced(SampleAll)));
+}
+
+#[divan::bench]
+fn sampled_with_three_subsegments(bencher: Bencher<'_, '_>) {
+    bench(bencher, router(3).layer(traced(SampleAll)));
+}
+
+fn router(subsegments: u32) -> Router {
+    let handler = async move || {
+        for _ in 0..subsegments {
+            tower_xray::current().begin_subsegment("query").close();
+        }
+        "ok"
+    };
+    Router::new().route("/orders/{id}", get(handler))
+}
+
+fn traced(strategy: impl SamplingStrategy + 'static) -> XRayLayer {
+    let receiver = UdpSocket::bind("127.0.0.1:0").expect("loopback");
+    let address = receiver.local_addr().expect("an address").to_string();
+    // Kept open until the process ends.
+    Box::leak(Box::new(receiver));
+    let emitter = UdpEmitter::new(address.parse().expect("an address")).expect("a thread");
+    let recorder = Recorder::builder().environment(|_| None).emitter(emitter).sampling(strategy).build();
+    XRayLayer::new("orders", recorder.expect("a recorder"))
+}
+
+fn bench(bencher: Bencher<'_, '_>, router: Router) {
+    let mut router = router.with_state::<()>(());
+    bencher.with_inputs(request).bench_local_values(|request| {
+        let mut call = pin!(async { router.call(request).await.map(|response| response.into_body().collect()) });
+        let mut cx = Context::from_waker(Waker::noop());
+        // Nothing in here waits for anything.
+        let Poll::Ready(Ok(body)) = call.as_mut().poll(&mut cx) else { unreachable!("the router answers at once") };
+        assert!(pin!(body).poll(&mut cx).is_ready());
+    });
+}
+
+/// What a load balancer makes of a request.
+fn request() -> Request<Body> {
+    Request::get("/orders/42")
+        .header("host", "shop.example.com")
+        .header("user-agent", "curl/8.9.1")
+        .header("x-forwarded-for", "203.0.113.7")
+        .header("x-amzn-trace-id", "Root=1-5759e988-bd862e3fe1be46a994272793")
+        .body(Body::empty())
+        .expect("a request")
+}
+
+/// A layer that does nothing but what every layer must that follows a body: it holds a pointer and wraps the body.
+fn pass_through() -> impl Layer<
+    Route,
+    Service = impl Service<Request<Body>, Response = Response<Wrapped>, Error = Infallible, Future: Send>
+              + Clone
+              + Send
+              + Sync,
+> + Clone
++ Send
++ Sync {
+    let held = Arc::new(());
+    MapResponseLayer::new(move |response: Response<Body>| {
+        let _held = &held;
+        response.map(Wrapped)
+    })
+}
+
+struct Wrapped(Body);
+
+impl http_body::Body for Wrapped {
+    type Data = bytes::Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.0).poll_frame(cx)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}

@@ -1,1 +1,146 @@
+//! What tracing costs in allocations, over a layer that does nothing.
 
+use std::{
+    convert::Infallible,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use allocation_counter::measure;
+use axum::{
+    Router,
+    body::Body,
+    routing::{Route, get},
+};
+use http::{HeaderValue, Request, Response};
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
+use tower::{Layer, Service, util::MapResponseLayer};
+use tower_xray::{
+    Recorder, TraceHeader, XRayLayer,
+    document::SegmentDocument,
+    emitter::Emitter,
+    sampling::{SampleAll, SampleNone, SamplingStrategy},
+};
+
+/// A layer that does nothing but what every layer must that follows a body: it holds a pointer and wraps the body.
+/// axum boxes all of that, so this is the floor.
+fn pass_through() -> impl Layer<
+    Route,
+    Service = impl Service<Request<Body>, Response = Response<Wrapped>, Error = Infallible, Future: Send>
+              + Clone
+              + Send
+              + Sync,
+> + Clone
++ Send
++ Sync {
+    let held = Arc::new(());
+    MapResponseLayer::new(move |response: Response<Body>| {
+        let _held = &held;
+        response.map(Wrapped)
+    })
+}
+
+struct Wrapped(Body);
+
+impl http_body::Body for Wrapped {
+    type Data = bytes::Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.0).poll_frame(cx)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}
+
+/// Drops every document, as an emitter does that has sent it.
+struct Discard;
+
+impl Emitter for Discard {
+    fn emit(&self, _: SegmentDocument) {}
+}
+
+fn layer(strategy: impl SamplingStrategy + 'static) -> XRayLayer {
+    let recorder = Recorder::builder().environment(|_| None).emitter(Discard).sampling(strategy).build().unwrap();
+    XRayLayer::new("orders", recorder)
+}
+
+fn app(handler: axum::routing::MethodRouter) -> Router {
+    Router::new().route("/orders/{id}", handler)
+}
+
+fn plain() -> axum::routing::MethodRouter {
+    get(async || "ok")
+}
+
+/// Allocations of one request with all that a load balancer adds, after others have warmed everything up.
+fn allocations(app: Router) -> u64 {
+    let mut app = app.with_state::<()>(());
+    let mut counted = 0;
+    for _ in 0..100 {
+        let request = Request::get("/orders/42")
+            .header("host", "shop.example.com")
+            .header("user-agent", "curl/8.9.1")
+            .header("x-forwarded-for", "203.0.113.7")
+            .header("x-amzn-trace-id", "Root=1-5759e988-bd862e3fe1be46a994272793")
+            .body(Body::empty())
+            .unwrap();
+        let call = measure(|| run(async { drop(app.call(request).await.unwrap().into_body().collect().await) }));
+        counted = call.count_total;
+    }
+    counted
+}
+
+/// Nothing in here waits for anything.
+fn run(future: impl Future<Output = ()>) {
+    let mut future = pin!(future);
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(future.as_mut().poll(&mut cx).is_ready());
+}
+
+#[test]
+fn an_unsampled_request_allocates_the_response_header_and_nothing_else() {
+    let floor = allocations(app(plain()).layer(pass_through()));
+    let with_header = allocations(app(plain()).layer(layer(SampleNone)));
+    let without = allocations(app(plain()).layer(layer(SampleNone).response_header(false)));
+    assert_eq!((with_header - floor, without - floor), (1, 0));
+}
+
+#[test]
+fn a_sampled_request_allocates_three_times() {
+    let floor = allocations(app(plain()).layer(pass_through()));
+    let sampled = allocations(app(plain()).layer(layer(SampleAll)));
+    assert_eq!(sampled - floor, 3, "the response header, and the entity in the extensions, which have to grow");
+}
+
+#[test]
+fn a_further_subsegment_allocates_nothing() {
+    let handler = |subsegments: u32| {
+        get(async move || {
+            for _ in 0..subsegments {
+                let subsegment = tower_xray::current().begin_subsegment("query");
+                subsegment.add_annotation("rows", 5_000);
+                subsegment.close();
+            }
+        })
+    };
+    let one = allocations(app(handler(1)).layer(layer(SampleAll)));
+    let ten = allocations(app(handler(10)).layer(layer(SampleAll)));
+    assert_eq!(ten, one);
+}
+
+#[test]
+fn a_header_without_foreign_pairs_is_parsed_without_an_allocation() {
+    let value = HeaderValue::from_static("Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1");
+    let parsed = measure(|| drop(TraceHeader::try_from(&value).unwrap()));
+    assert_eq!(parsed.count_total, 0);
+    let cloned = TraceHeader::try_from(&value).unwrap();
+    assert_eq!(measure(|| drop(cloned.clone())).count_total, 0);
+}

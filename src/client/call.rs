@@ -60,6 +60,7 @@ impl Call {
         self.subsegment.as_ref().map_or_else(Entity::none, |subsegment| subsegment.entity().clone())
     }
 
+    #[cfg(feature = "reqwest")]
     pub(super) fn is_recorded(&self) -> bool {
         self.subsegment.as_ref().is_some_and(|subsegment| subsegment.is_recorded())
     }

@@ -264,3 +264,14 @@ impl Entity {
         recording.describe(*index, *id, |tree| change(tree.node_mut(*index)));
     }
 }
+
+impl Drop for Entity {
+    fn drop(&mut self) {
+        // Only the last one has something to release, and a count of one says that it is the last.
+        if matches!(&self.0, Inner::Recorded { recording, .. } if Arc::strong_count(recording) == 1) {
+            if let Inner::Recorded { recording, .. } = std::mem::take(&mut self.0) {
+                Recording::release(recording);
+            }
+        }
+    }
+}

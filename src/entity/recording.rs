@@ -1,6 +1,7 @@
 //! What the entities of one recorded segment share: the tree, the clock, and the way to the emitter.
 
 use std::{
+    cell::RefCell,
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -15,10 +16,18 @@ use crate::{
     recorder::{Recorder, clock::Moment},
 };
 
+/// Spare recordings kept per thread.
+const MAX_SPARES: usize = 8;
+
+thread_local! {
+    static SPARES: RefCell<Vec<Arc<Recording>>> = const { RefCell::new(Vec::new()) };
+}
+
 /// A segment that is recorded, from its beginning until the last of its subsegments has closed.
 #[derive(Debug)]
 pub(crate) struct Recording {
-    recorder: Recorder,
+    /// A spare recording must not keep a recorder alive.
+    recorder: Option<Recorder>,
     /// Trace id and foreign pairs, for those who are called.
     header: TraceHeader,
     rule_name: Option<Arc<str>>,
@@ -41,8 +50,40 @@ impl Recording {
         let mut tree = Tree::take();
         let index = tree.open(name, segment_id, NONE, header.parent(), began.micros());
         describe(&mut tree, index);
+        let recorder = Some(recorder);
         let recording = Self { recorder, header, rule_name, began, segment_id, tree: Mutex::new(tree) };
-        Entity::recorded(Arc::new(recording), index, segment_id)
+        Entity::recorded(recording.share(), index, segment_id)
+    }
+
+    /// Moves it to the memory of an earlier recording, if this thread has one to spare.
+    fn share(self) -> Arc<Self> {
+        let spare = SPARES.try_with(|spares| spares.borrow_mut().pop()).ok().flatten();
+        let Some(mut shared) = spare else { return Arc::new(self) };
+        match Arc::get_mut(&mut shared) {
+            Some(place) => {
+                *place = self;
+                shared
+            }
+            None => Arc::new(self),
+        }
+    }
+
+    /// Keeps the memory for the thread's next recording, if nobody else refers to it.
+    pub(super) fn release(mut shared: Arc<Self>) {
+        let Some(recording) = Arc::get_mut(&mut shared) else { return };
+        recording.recorder = None;
+        recording.rule_name = None;
+        // While the thread ends there is no next one.
+        let _ = SPARES.try_with(|spares| {
+            let mut spares = spares.borrow_mut();
+            if spares.len() < MAX_SPARES {
+                spares.push(shared);
+            }
+        });
+    }
+
+    fn recorder(&self) -> &Recorder {
+        self.recorder.as_ref().expect("it is taken out only when nobody refers to the recording")
     }
 
     pub(super) fn trace_id(&self) -> TraceId {
@@ -61,8 +102,8 @@ impl Recording {
         parent_id: SegmentId,
         describe: impl FnOnce(&mut Tree, Index),
     ) -> (Index, SegmentId) {
-        let id = self.recorder.ids().segment_id();
-        let start = self.began.now_micros(self.recorder.clock());
+        let id = self.recorder().ids().segment_id();
+        let start = self.began.now_micros(self.recorder().clock());
         let mut tree = self.tree();
         let parent = if tree.holds(parent, parent_id) { parent } else { NONE };
         let index = tree.open(name, id, parent, Some(parent_id), start);
@@ -88,20 +129,20 @@ impl Recording {
     }
 
     pub(super) fn add_exceptions(&self, index: Index, id: SegmentId, description: &Description) {
-        self.describe(index, id, |tree| tree.add_exceptions(index, description, || self.recorder.ids().segment_id()));
+        self.describe(index, id, |tree| tree.add_exceptions(index, description, || self.recorder().ids().segment_id()));
     }
 
     pub(super) fn with_stack(&self, description: Description) -> Description {
-        if self.recorder.records_backtraces() { description.with_stack() } else { description }
+        if self.recorder().records_backtraces() { description.with_stack() } else { description }
     }
 
     pub(super) fn refuse(&self) {
-        self.recorder.count_refused();
+        self.recorder().count_refused();
     }
 
     /// Closes an entity, and sends what no open entity above it will carry.
     pub(super) fn close(&self, index: Index, id: SegmentId) {
-        let end = self.began.now_micros(self.recorder.clock());
+        let end = self.began.now_micros(self.recorder().clock());
         let mut tree = self.tree();
         if !tree.close(index, id, end) {
             return;
@@ -125,7 +166,7 @@ impl Recording {
 
     fn emit(&self, tree: Tree, kind: Kind) {
         let rule_name = self.rule_name.clone().filter(|_| kind == Kind::Segment);
-        self.recorder.emit(SegmentDocument::new(tree, kind, self.trace_id(), rule_name, self.recorder.service()));
+        self.recorder().emit(SegmentDocument::new(tree, kind, self.trace_id(), rule_name, self.recorder().service()));
     }
 
     fn tree(&self) -> MutexGuard<'_, Tree> {
