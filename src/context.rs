@@ -108,11 +108,12 @@ pub fn capture_blocking<T, E: AsError<K>, K>(name: &str, work: impl FnOnce() -> 
 
 /// Lends an entity to the thread while `work` runs, and hands a panic back instead of letting it pass.
 pub(crate) fn enter<T>(entity: &mut Entity, work: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send>> {
-    struct Lent<'a>(&'a mut Entity);
+    struct Lent<'a>(&'a Cell<Entity>);
 
     impl Lent<'_> {
-        fn swap(&mut self) {
-            *self.0 = replace(std::mem::take(self.0));
+        fn swap(&self) {
+            // While the thread ends there is no context any more.
+            let _ = CURRENT.try_with(|current| current.swap(self.0));
         }
     }
 
@@ -122,7 +123,7 @@ pub(crate) fn enter<T>(entity: &mut Entity, work: impl FnOnce() -> T) -> Result<
         }
     }
 
-    let mut lent = Lent(entity);
+    let lent = Lent(Cell::from_mut(entity));
     lent.swap();
     // Whoever gets the panic resumes it, so nobody sees what it has left behind.
     panic::catch_unwind(AssertUnwindSafe(work))

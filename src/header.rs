@@ -175,6 +175,39 @@ impl TraceHeader {
         HeaderValue::from_bytes(&text[..len]).unwrap_or(HeaderValue::from_static(""))
     }
 
+    fn from_bytes(text: &[u8]) -> Result<Self, ParseTraceHeaderError> {
+        // Without an early exit this is a handful of vector instructions.
+        let illegible = |byte: &u8| (*byte < b' ' && *byte != b'\t') | (*byte > b'~');
+        if text.len() > MAX_LEN || text.iter().fold(false, |found, byte| found | illegible(byte)) {
+            return Err(ParseTraceHeaderError);
+        }
+        let mut root = None;
+        let mut parent = None;
+        let mut decision = SamplingDecision::Unknown;
+        let mut extra = Extra::default();
+        for element in text.split(|byte| *byte == b';') {
+            let Some(equals) = element.iter().position(|byte| *byte == b'=') else { continue };
+            let (key, value) = (element[..equals].trim_ascii(), element[equals + 1..].trim_ascii());
+            if key.eq_ignore_ascii_case(b"root") {
+                root = TraceId::from_ascii(value).ok();
+            } else if key.eq_ignore_ascii_case(b"parent") {
+                parent = SegmentId::from_ascii(value).ok();
+            } else if key.eq_ignore_ascii_case(b"sampled") {
+                decision = match value {
+                    b"0" => SamplingDecision::NotSampled,
+                    b"1" => SamplingDecision::Sampled,
+                    b"?" => SamplingDecision::Requested,
+                    _ => SamplingDecision::Unknown,
+                };
+            } else if !key.eq_ignore_ascii_case(b"self") {
+                let key = if key.eq_ignore_ascii_case(b"lineage") { b"Lineage" } else { key };
+                extra.push(ascii(key), ascii(value));
+            }
+        }
+        let root = root.ok_or(ParseTraceHeaderError)?;
+        Ok(Self { root, parent, decision, extra: extra.finish() })
+    }
+
     fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"Root=");
         out.extend_from_slice(&self.root.to_ascii());
@@ -207,34 +240,7 @@ impl FromStr for TraceHeader {
     type Err = ParseTraceHeaderError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.len() > MAX_LEN || !text.bytes().all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte)) {
-            return Err(ParseTraceHeaderError);
-        }
-        let mut root = None;
-        let mut parent = None;
-        let mut decision = SamplingDecision::Unknown;
-        let mut extra = Extra::default();
-        for element in text.split(';') {
-            let Some((key, value)) = element.split_once('=') else { continue };
-            let (key, value) = (key.trim(), value.trim());
-            if key.eq_ignore_ascii_case("root") {
-                root = value.parse().ok();
-            } else if key.eq_ignore_ascii_case("parent") {
-                parent = value.parse().ok();
-            } else if key.eq_ignore_ascii_case("sampled") {
-                decision = match value {
-                    "0" => SamplingDecision::NotSampled,
-                    "1" => SamplingDecision::Sampled,
-                    "?" => SamplingDecision::Requested,
-                    _ => SamplingDecision::Unknown,
-                };
-            } else if !key.eq_ignore_ascii_case("self") {
-                let key = if key.eq_ignore_ascii_case("lineage") { "Lineage" } else { key };
-                extra.push(key, value);
-            }
-        }
-        let root = root.ok_or(ParseTraceHeaderError)?;
-        Ok(Self { root, parent, decision, extra: extra.finish() })
+        Self::from_bytes(text.as_bytes())
     }
 }
 
@@ -242,7 +248,7 @@ impl TryFrom<&HeaderValue> for TraceHeader {
     type Error = ParseTraceHeaderError;
 
     fn try_from(value: &HeaderValue) -> Result<Self, Self::Error> {
-        value.to_str().map_err(|_| ParseTraceHeaderError)?.parse()
+        Self::from_bytes(value.as_bytes())
     }
 }
 

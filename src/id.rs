@@ -67,8 +67,9 @@ impl TraceId {
     pub fn to_ascii(self) -> [u8; Self::LEN] {
         let mut text = [b'-'; Self::LEN];
         text[0] = b'1';
-        write_hex(u128::from(self.epoch_seconds()), &mut text[2..10]);
-        write_hex(self.0.get() & RANDOM_MASK, &mut text[11..]);
+        let bytes = self.0.get().to_be_bytes();
+        write_hex(&bytes[..4], &mut text[2..10]);
+        write_hex(&bytes[4..], &mut text[11..]);
         text
     }
 }
@@ -89,13 +90,19 @@ impl FromStr for TraceId {
     type Err = ParseIdError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let bytes = text.as_bytes();
+        Self::from_ascii(text.as_bytes())
+    }
+}
+
+impl TraceId {
+    pub(crate) fn from_ascii(bytes: &[u8]) -> Result<Self, ParseIdError> {
         if bytes.len() != Self::LEN || &bytes[..2] != b"1-" || bytes[10] != b'-' {
             return Err(ParseIdError::TRACE);
         }
-        let epoch = read_hex(&bytes[2..10]).ok_or(ParseIdError::TRACE)?;
-        let random = read_hex(&bytes[11..]).ok_or(ParseIdError::TRACE)?;
-        NonZero::new(epoch << 96 | random).map(Self).ok_or(ParseIdError::TRACE)
+        let read = |digits| read_hex(digits).map(u128::from);
+        let (epoch, high, low) = (read(&bytes[2..10]), read(&bytes[11..19]), read(&bytes[19..]));
+        let (Some(epoch), Some(high), Some(low)) = (epoch, high, low) else { return Err(ParseIdError::TRACE) };
+        NonZero::new(epoch << 96 | high << 64 | low).map(Self).ok_or(ParseIdError::TRACE)
     }
 }
 
@@ -123,7 +130,7 @@ impl SegmentId {
     #[must_use]
     pub fn to_ascii(self) -> [u8; Self::LEN] {
         let mut text = [0; Self::LEN];
-        write_hex(u128::from(self.0.get()), &mut text);
+        write_hex(&self.0.get().to_be_bytes(), &mut text);
         text
     }
 }
@@ -144,11 +151,16 @@ impl FromStr for SegmentId {
     type Err = ParseIdError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let bytes = text.as_bytes();
+        Self::from_ascii(text.as_bytes())
+    }
+}
+
+impl SegmentId {
+    pub(crate) fn from_ascii(bytes: &[u8]) -> Result<Self, ParseIdError> {
         if bytes.len() != Self::LEN {
             return Err(ParseIdError::SEGMENT);
         }
-        let id = read_hex(bytes).ok_or(ParseIdError::SEGMENT)? as u64;
+        let id = read_hex(bytes).ok_or(ParseIdError::SEGMENT)?;
         NonZero::new(id).map(Self).ok_or(ParseIdError::SEGMENT)
     }
 }
@@ -212,15 +224,46 @@ impl IdSource {
 
 const RANDOM_MASK: u128 = (1 << 96) - 1;
 
-fn read_hex(digits: &[u8]) -> Option<u128> {
-    digits.iter().try_fold(0, |value, digit| Some(value << 4 | u128::from((*digit as char).to_digit(16)?)))
+/// Marks what is no digit in [`HEX_VALUES`].
+const NO_DIGIT: u8 = 0xff;
+
+static HEX_VALUES: [u8; 256] = {
+    let mut values = [NO_DIGIT; 256];
+    let mut digit = 0;
+    while digit < 16 {
+        values[b"0123456789abcdef"[digit] as usize] = digit as u8;
+        values[b"0123456789ABCDEF"[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    values
+};
+
+/// At most 16 digits.
+fn read_hex(digits: &[u8]) -> Option<u64> {
+    let mut value = 0;
+    let mut seen = 0;
+    for digit in digits {
+        let digit = HEX_VALUES[usize::from(*digit)];
+        seen |= digit;
+        value = value << 4 | u64::from(digit & 0xf);
+    }
+    (seen != NO_DIGIT && seen <= 0xf).then_some(value)
 }
 
-fn write_hex(value: u128, out: &mut [u8]) {
-    let mut rest = value;
-    for digit in out.iter_mut().rev() {
-        *digit = b"0123456789abcdef"[(rest & 0xf) as usize];
-        rest >>= 4;
+static HEX_PAIRS: [[u8; 2]; 256] = {
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [b"0123456789abcdef"[byte >> 4], b"0123456789abcdef"[byte & 0xf]];
+        byte += 1;
+    }
+    pairs
+};
+
+/// Two digits for each byte.
+fn write_hex(bytes: &[u8], out: &mut [u8]) {
+    for (byte, out) in bytes.iter().zip(out.chunks_exact_mut(2)) {
+        out.copy_from_slice(&HEX_PAIRS[usize::from(*byte)]);
     }
 }
 

@@ -103,6 +103,11 @@ pub(crate) fn cut(text: &str, max: usize) -> &str {
 }
 
 fn repair(text: &str, max: usize, allowed: impl Fn(char) -> bool) -> Cow<'_, str> {
+    // Most names are words.
+    let word = |byte: &u8| byte.is_ascii_alphanumeric() | (*byte == b'_');
+    if text.len() <= max && text.as_bytes().iter().fold(true, |words, byte| words & word(byte)) {
+        return Cow::Borrowed(text);
+    }
     let text = cut(text, max);
     if text.chars().all(&allowed) {
         return Cow::Borrowed(text);

@@ -23,7 +23,8 @@ pub(super) fn host(parts: &Parts) -> Option<&str> {
     let authority = parts.uri.authority().map(http::uri::Authority::as_str);
     let host = authority.or_else(|| text(&parts.headers, &HOST))?;
     // Credentials may precede it.
-    host.rsplit('@').next().filter(|host| !host.is_empty())
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    Some(host).filter(|host| !host.is_empty())
 }
 
 /// The path that was asked for, also where a router has cut off what it has matched.
@@ -79,6 +80,9 @@ fn forwarded_for(headers: &HeaderMap) -> Option<&str> {
     if client.is_empty() {
         return None;
     }
+    if !client.contains(':') {
+        return Some(client);
+    }
     Some(match client.parse::<SocketAddr>() {
         Ok(SocketAddr::V4(_)) => without_port(client),
         Ok(SocketAddr::V6(_)) => without_port(client).trim_matches(['[', ']']),
@@ -91,7 +95,7 @@ fn first_element(list: &str) -> &str {
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
+    std::str::from_utf8(headers.get(name)?.as_bytes()).ok()
 }
 
 #[cfg(feature = "axum")]
