@@ -17,9 +17,12 @@ pub(crate) const SDK: &str = "tower-xray for Rust";
 const OWN_NAMESPACE: &str = "tower_xray";
 
 /// A key as it is written: quoted, with its colon.
+#[derive(Clone, Copy)]
+struct Key(&'static str);
+
 macro_rules! key {
     ($key:literal) => {
-        concat!("\"", $key, "\":")
+        Key(concat!("\"", $key, "\":"))
     };
 }
 
@@ -103,9 +106,12 @@ impl SegmentDocument {
             Some(Namespace::Remote) => out.extend_from_slice(b",\"namespace\":\"remote\""),
             None => {}
         }
-        for (set, name) in
-            [(node.error, "error"), (node.fault, "fault"), (node.throttle, "throttle"), (node.http.traced, "traced")]
-        {
+        for (set, name) in [
+            (node.error, key!("error")),
+            (node.fault, key!("fault")),
+            (node.throttle, key!("throttle")),
+            (node.http.traced, key!("traced")),
+        ] {
             if set {
                 write_key(name, out);
                 out.extend_from_slice(b"true");
@@ -302,7 +308,7 @@ impl SegmentDocument {
         list.end(b']');
     }
 
-    fn write_field(&self, key: &'static str, value: Text, out: &mut Vec<u8>) {
+    fn write_field(&self, key: Key, value: Text, out: &mut Vec<u8>) {
         write_string(key, self.tree.str(value), out);
     }
 
@@ -326,20 +332,20 @@ impl SegmentDocument {
 
 /// An object or array that is not written at all while it has no element.
 struct List<'a> {
-    name: &'static str,
+    key: Key,
     open: u8,
     empty: bool,
     out: &'a mut Vec<u8>,
 }
 
 impl<'a> List<'a> {
-    fn new(name: &'static str, open: u8, out: &'a mut Vec<u8>) -> Self {
-        Self { name, open, empty: true, out }
+    fn new(key: Key, open: u8, out: &'a mut Vec<u8>) -> Self {
+        Self { key, open, empty: true, out }
     }
 
     fn next(&mut self) {
         if std::mem::take(&mut self.empty) {
-            write_key(self.name, self.out);
+            write_key(self.key, self.out);
             self.out.push(self.open);
         } else {
             self.out.push(b',');
@@ -355,22 +361,22 @@ impl<'a> List<'a> {
 
 /// A key with its quotes and colon, after a comma unless it is the first of its object.
 #[inline]
-fn write_key(key: &'static str, out: &mut Vec<u8>) {
+fn write_key(key: Key, out: &mut Vec<u8>) {
     if out.last() != Some(&b'{') {
         out.push(b',');
     }
-    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(key.0.as_bytes());
 }
 
 /// `"key":"value"`, unless the value is empty.
-fn write_string(key: &'static str, value: &str, out: &mut Vec<u8>) {
+fn write_string(key: Key, value: &str, out: &mut Vec<u8>) {
     if !value.is_empty() {
         write_key(key, out);
         write_text(value, out);
     }
 }
 
-fn write_id(key: &'static str, id: SegmentId, out: &mut Vec<u8>) {
+fn write_id(key: Key, id: SegmentId, out: &mut Vec<u8>) {
     write_key(key, out);
     out.push(b'"');
     out.extend_from_slice(&id.to_ascii());
