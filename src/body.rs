@@ -41,6 +41,7 @@ pub(crate) trait Watch {
 }
 
 /// Polls a body on behalf of its watch, which is dropped when the body is over.
+#[expect(clippy::type_complexity, reason = "it is that of `Body::poll_frame`")]
 pub(crate) fn poll_frame<B, W>(
     mut body: Pin<&mut B>,
     watch: &mut Option<W>,
@@ -57,12 +58,17 @@ where
         Some(Ok(frame)) => {
             watching.pass(frame.data_ref().map_or(0, Buf::remaining));
             // A consumer that knows the length beforehand does not ask for the end, and none asks after trailers.
-            (frame.is_trailers() || body.is_end_stream()).then(|| watching.complete())
+            frame.is_trailers() || body.is_end_stream()
         }
-        Some(Err(error)) => Some(watching.fail(|| Description::of_opaque(error, W::REMOTE))),
-        None => Some(watching.complete()),
+        Some(Err(error)) => {
+            watching.fail(|| Description::of_opaque(error, W::REMOTE));
+            true
+        }
+        None => true,
     };
-    if over.is_some() {
+    if over {
+        // After a failure there is nothing to complete any more.
+        watching.complete();
         *watch = None;
     }
     Poll::Ready(frame)

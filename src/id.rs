@@ -207,7 +207,7 @@ impl IdSource {
 
     /// In `[0, 1)`, for the sampling strategy.
     pub(crate) fn fraction(&self) -> f64 {
-        self.with(|rng| rng.f64())
+        self.with(fastrand::Rng::f64)
     }
 
     fn with<T>(&self, draw: fn(&mut fastrand::Rng) -> T) -> T {

@@ -1,5 +1,7 @@
 //! What tracing costs in allocations, over a layer that does nothing.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
 use std::{
     convert::Infallible,
     pin::{Pin, pin},

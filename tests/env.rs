@@ -1,5 +1,7 @@
 //! The only test that reads the environment of a process: it starts itself again with other variables.
 
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a test talks to a person, and may fail")]
+
 use std::{env, net::UdpSocket, process::Command, time::Duration};
 
 use http::{Request, Response};

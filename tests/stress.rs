@@ -3,6 +3,8 @@
 //!
 //! `SEED=<number>` repeats a run.
 
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a test talks to a person, and may fail")]
+
 use std::{
     alloc::System,
     collections::HashMap,

@@ -36,7 +36,7 @@ impl Call {
             return None;
         }
         let target = Target::new(uri, headers);
-        let subsegment = caller.begin_subsegment_with(&target.name(), |tree, index| {
+        let subsegment = caller.begin_subsegment_with(target.name(), |tree, index| {
             let method = tree.write_string(method.as_str());
             let url = tree.write_with(|url| target.write_url(url));
             let node = tree.node_mut(index);
@@ -96,7 +96,7 @@ impl Watch for Call {
     const REMOTE: bool = true;
 
     fn entity_mut(&mut self) -> Option<&mut Entity> {
-        self.subsegment.as_mut().map(|subsegment| subsegment.entity_mut())
+        self.subsegment.as_mut().map(Subsegment::entity_mut)
     }
 
     fn pass(&mut self, bytes: usize) {

@@ -117,8 +117,9 @@ fn repair(text: &str, max: usize, allowed: impl Fn(char) -> bool) -> Cow<'_, str
 
 fn is_name_char(c: char) -> bool {
     match c {
-        'a'..='z' | 'A'..='Z' | '0'..='9' | ' ' => true,
-        '_' | '.' | ':' | '/' | '%' | '&' | '#' | '=' | '+' | '-' | '@' => true,
+        'a'..='z' | 'A'..='Z' | '0'..='9' | ' ' | '_' | '.' | ':' | '/' | '%' | '&' | '#' | '=' | '+' | '-' | '@' => {
+            true
+        }
         // X-Ray's schema knows the Basic Multilingual Plane only.
         '\u{80}'..='\u{ffff}' => (c.is_alphanumeric() && !is_mark(c as u32)) || (c.is_whitespace() && !c.is_control()),
         _ => false,

@@ -134,7 +134,7 @@ impl Watch for Exchange {
     const REMOTE: bool = false;
 
     fn entity_mut(&mut self) -> Option<&mut Entity> {
-        self.segment.as_mut().map(|segment| segment.entity_mut())
+        self.segment.as_mut().map(Segment::entity_mut)
     }
 
     fn pass(&mut self, bytes: usize) {

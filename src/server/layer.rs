@@ -43,8 +43,10 @@ pub(super) struct Config {
     pub(super) response_header: bool,
     pub(super) route_annotation: bool,
     pub(super) tls: bool,
-    pub(super) skip: Option<Arc<dyn Fn(&Parts) -> bool + Send + Sync>>,
+    pub(super) skip: Option<Arc<Predicate>>,
 }
+
+type Predicate = dyn Fn(&Parts) -> bool + Send + Sync;
 
 impl XRayLayer {
     /// Names segments like this (a text stands for itself, see [`Naming`]), and records them here.

@@ -23,7 +23,7 @@ pub(super) fn run(queue: &Queue, mut connection: Connection) {
     let mut train = Train::default();
     loop {
         let Work { mut flushes, closed } = queue.next(&mut batch);
-        wait_for_address(queue, &mut connection, &batch, &mut flushes);
+        wait_for_address(queue, &mut connection, &batch, &flushes);
         if !queue.checkpoint(batch.len(), &mut flushes) {
             send_all(queue, &mut connection, &batch, &mut train, &mut flushes);
         }
@@ -37,7 +37,7 @@ pub(super) fn run(queue: &Queue, mut connection: Connection) {
 }
 
 /// Lets the first lookup of a host name end before anything is sent, unless a flush cannot wait that long.
-fn wait_for_address(queue: &Queue, connection: &mut Connection, batch: &Datagrams, flushes: &mut Vec<FlushRequest>) {
+fn wait_for_address(queue: &Queue, connection: &mut Connection, batch: &Datagrams, flushes: &[FlushRequest]) {
     while batch.len() > 0 && connection.is_resolving(Instant::now()) {
         let deadline = queue.next_deadline(flushes);
         queue.wait_for_poke(deadline.unwrap_or_else(|| Instant::now() + Duration::from_secs(60)));

@@ -7,7 +7,7 @@ use tower_xray::{Entity, FutureExt, XRayClientLayer, client::reqwest::XRayMiddle
 use super::{calls, echo, nobody};
 use crate::support::{recorder, recorder_with};
 
-fn get(url: String) -> Request {
+fn get(url: &str) -> Request {
     Request::new(http::Method::GET, url.parse().unwrap())
 }
 
@@ -26,8 +26,8 @@ async fn both_ways_leave_the_same_subsegment_and_the_response_as_it_was() {
         let entity = segment.entity().clone();
         let call = async {
             let response = match way {
-                0 => layered.clone().oneshot(get(url.clone())).await.unwrap(),
-                _ => middleware().execute(get(url.clone())).await.unwrap(),
+                0 => layered.clone().oneshot(get(&url)).await.unwrap(),
+                _ => middleware().execute(get(&url)).await.unwrap(),
             };
             assert_eq!(response.url().as_str(), url);
             assert_eq!(response.remote_addr(), Some(address));
@@ -50,7 +50,7 @@ async fn unsampled_and_untraced_calls_go_through() {
     let address = echo().await;
     let url = format!("http://{address}/");
     let segment = recorder.begin_segment("orders");
-    let call = async || middleware().execute(get(url.clone())).await.unwrap().text().await.unwrap();
+    let call = async || middleware().execute(get(&url)).await.unwrap().text().await.unwrap();
     let text = call().in_entity(segment.entity().clone()).await;
     assert_eq!(text, format!("Root={};Parent={};Sampled=0\n", segment.trace_id().unwrap(), segment.id().unwrap()));
     assert_eq!(call().in_entity(Entity::none()).await, "\n");
@@ -64,8 +64,8 @@ async fn a_status_is_flagged_and_a_transport_error_has_its_chain() {
     let (address, gone) = (echo().await, nobody());
     let segment = recorder.begin_segment("orders");
     let work = async {
-        middleware().execute(get(format!("http://{address}/status/429"))).await.unwrap();
-        middleware().execute(get(format!("http://{gone}/x?token=s3cret"))).await.unwrap_err();
+        middleware().execute(get(&format!("http://{address}/status/429"))).await.unwrap();
+        middleware().execute(get(&format!("http://{gone}/x?token=s3cret"))).await.unwrap_err();
     };
     work.in_entity(segment.entity().clone()).await;
     segment.close();
