@@ -1,4 +1,32 @@
-#![doc = "AWS X-Ray for Tower and Axum."]
+//! AWS X-Ray for Tower and Axum: a segment for every request, a subsegment for every call, and the header that connects
+//! them.
+//!
+//! ```
+//! use axum::{Router, routing::get};
+//! use tower_xray::{Recorder, XRayLayer};
+//!
+//! # fn main() -> Result<(), tower_xray::recorder::BuildError> {
+//! let recorder = Recorder::from_env()?;
+//! let app: Router = Router::new()
+//!     .route("/orders/{id}", get(async || "an order"))
+//!     .layer(XRayLayer::new("orders", recorder));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The modules are the stages of a request, in the order in which it passes them:
+//!
+//! | stage | module |
+//! |---|---|
+//! | a request comes in | [`server`]; [`header`], [`id`] and [`w3c`] for what its headers say |
+//! | is it recorded? | [`sampling`] |
+//! | a segment begins | [`recorder`], [`entity`] |
+//! | work is done as part of it | [`context`], [`future`] |
+//! | other services are called | [`client`] |
+//! | the segment closes | [`document`] |
+//! | and is sent | [`emitter`] |
+//!
+//! With feature `local`, the module `local` receives and draws traces on a laptop.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;
@@ -28,3 +56,8 @@ pub use self::{
     recorder::{Recorder, RecorderBuilder},
     server::XRayLayer,
 };
+
+/// Every snippet of the README is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
