@@ -109,20 +109,22 @@ impl TraceHeader {
     /// Only the first line of each header counts. Anything unusable is as good as absent.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
-        let own = Self::from_xray_header(headers);
+        Self::from_values(headers.get(&X_AMZN_TRACE_ID), headers.get(&w3c::TRACEPARENT))
+    }
+
+    /// The same for headers that have been found already.
+    pub(crate) fn from_values(
+        x_amzn_trace_id: Option<&HeaderValue>,
+        traceparent: Option<&HeaderValue>,
+    ) -> Option<Self> {
+        let own: Option<Self> = x_amzn_trace_id.and_then(|value| value.try_into().ok());
         if own.as_ref().is_some_and(|header| header.parent.is_some()) {
             return own;
         }
-        let Some(foreign) = headers.get(&w3c::TRACEPARENT).and_then(|value| w3c::parse(value.as_bytes())) else {
-            return own;
-        };
-        Some(Self { extra: own.and_then(|header| header.extra), ..foreign })
-    }
-
-    /// The context in `X-Amzn-Trace-Id` alone.
-    #[must_use]
-    pub fn from_xray_header(headers: &HeaderMap) -> Option<Self> {
-        headers.get(&X_AMZN_TRACE_ID).and_then(|value| value.try_into().ok())
+        match traceparent.and_then(|value| w3c::parse(value.as_bytes())) {
+            Some(foreign) => Some(Self { extra: own.and_then(|header| header.extra), ..foreign }),
+            None => own,
+        }
     }
 
     /// The trace id.

@@ -412,7 +412,6 @@ fn write_time(micros: u64, out: &mut Vec<u8>) {
 fn write_text(text: &str, out: &mut Vec<u8>) {
     let special = |byte: &u8| (*byte < b' ') | (*byte == b'"') | (*byte == b'\\');
     let bytes = text.as_bytes();
-    out.reserve(bytes.len() + 2);
     out.push(b'"');
     // Without an early exit this is a handful of vector instructions.
     if bytes.iter().fold(false, |found, byte| found | special(byte)) {

@@ -9,7 +9,7 @@ use http_body::Body;
 
 use super::{
     layer::{Config, Trust},
-    request,
+    request::Inbound,
 };
 use crate::{
     body::Watch,
@@ -53,7 +53,11 @@ impl Exchange {
         if config.skip.as_ref().is_some_and(|skip| skip(parts)) {
             return None;
         }
-        let incoming = incoming(config, parts);
+        let inbound = Inbound::new(parts);
+        let incoming = match config.trust {
+            Trust::None => None,
+            Trust::All | Trust::IdsOnly => inbound.trace_header(config.traceparent),
+        };
         if !config.recorder.is_enabled() {
             return Some(Self::new(Recorder::pass_on(incoming), false, parts, ResponseHeader::Off));
         }
@@ -62,17 +66,17 @@ impl Exchange {
             Trust::All | Trust::None => incoming,
             Trust::IdsOnly => incoming.map(|header| header.with_decision(SamplingDecision::Unknown)),
         };
-        let name = config.naming.name(parts);
+        let name = config.naming.name(&inbound);
         let (segment, sampled) = config.recorder.begin(
             &name,
             incoming.as_ref(),
             |mut sampling| {
-                sampling.host = request::host(parts);
-                sampling.http_method(parts.method.as_str()).url_path(request::path(parts))
+                sampling.host = inbound.host();
+                sampling.http_method(parts.method.as_str()).url_path(inbound.path())
             },
             |tree, index| {
-                request::describe(parts, config.tls, tree, index);
-                if let Some(route) = request::route(parts).filter(|_| config.route_annotation) {
+                inbound.describe(config.tls, tree, index);
+                if let Some(route) = inbound.route().filter(|_| config.route_annotation) {
                     tree.annotate(index, "route", &route.into());
                 }
             },
@@ -188,14 +192,6 @@ impl Drop for Exchange {
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Exchange").field("segment", &self.segment).finish_non_exhaustive()
-    }
-}
-
-fn incoming(config: &Config, parts: &Parts) -> Option<TraceHeader> {
-    match (config.trust, config.traceparent) {
-        (Trust::None, _) => None,
-        (_, true) => TraceHeader::from_headers(&parts.headers),
-        (_, false) => TraceHeader::from_xray_header(&parts.headers),
     }
 }
 

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt, sync::Arc};
 
 use http::request::Parts;
 
-use super::request;
+use super::request::Inbound;
 use crate::{
     document::{InvalidNameError, SegmentName},
     sampling::host_match,
@@ -56,14 +56,14 @@ impl Naming {
         }
     }
 
-    pub(super) fn name<'a>(&'a self, parts: &'a Parts) -> Cow<'a, str> {
+    pub(super) fn name<'a>(&'a self, inbound: &Inbound<'a>) -> Cow<'a, str> {
         match &self.0 {
             Kind::Fixed(name) => Cow::Borrowed(name.as_str()),
-            Kind::ByHost { pattern, fallback } => match request::host(parts) {
+            Kind::ByHost { pattern, fallback } => match inbound.host() {
                 Some(host) if host_match(pattern, host) => Cow::Borrowed(host),
                 _ => Cow::Borrowed(fallback.as_str()),
             },
-            Kind::By(name) => Cow::Owned(name(parts)),
+            Kind::By(name) => Cow::Owned(name(inbound.parts)),
         }
     }
 }

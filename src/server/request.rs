@@ -2,100 +2,138 @@
 //!
 //! Query strings, credentials and other headers are not recorded.
 
-use std::net::{IpAddr, SocketAddr};
-
-use http::{
-    HeaderMap, HeaderName, Uri,
-    header::{HOST, USER_AGENT},
-    request::Parts,
+use std::{
+    fmt::Write,
+    net::{IpAddr, SocketAddr},
 };
+
+use http::{HeaderValue, Uri, request::Parts, uri::Authority};
 
 use crate::{
     document::{Index, Tree},
+    header::TraceHeader,
     sampling::without_port,
 };
 
-static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-
-/// The host that was asked for, with its port.
-pub(super) fn host(parts: &Parts) -> Option<&str> {
-    let authority = parts.uri.authority().map(http::uri::Authority::as_str);
-    let host = authority.or_else(|| text(&parts.headers, &HOST))?;
-    // Credentials may precede it.
-    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-    Some(host).filter(|host| !host.is_empty())
+/// A request, and the first line of each of its headers that count here, found in one pass.
+pub(super) struct Inbound<'a> {
+    pub(super) parts: &'a Parts,
+    host: Option<&'a HeaderValue>,
+    traceparent: Option<&'a HeaderValue>,
+    user_agent: Option<&'a HeaderValue>,
+    x_amzn_trace_id: Option<&'a HeaderValue>,
+    x_forwarded_for: Option<&'a HeaderValue>,
+    x_forwarded_proto: Option<&'a HeaderValue>,
 }
 
-/// The path that was asked for, also where a router has cut off what it has matched.
-pub(super) fn path(parts: &Parts) -> &str {
-    original_uri(parts).unwrap_or(&parts.uri).path()
-}
-
-/// Describes the request at its segment.
-pub(super) fn describe(parts: &Parts, tls: bool, tree: &mut Tree, index: Index) {
-    let method = tree.write_string(parts.method.as_str());
-    let url = tree.write_with(|url| {
-        url.push_str(scheme(parts, tls));
-        url.push_str("://");
-        url.push_str(host(parts).unwrap_or("unknown"));
-        url.push_str(path(parts));
-    });
-    let user_agent = match parts.headers.get(&USER_AGENT) {
-        Some(agent) => tree.write_string(&String::from_utf8_lossy(agent.as_bytes())),
-        None => Default::default(),
-    };
-    let forwarded = forwarded_for(&parts.headers);
-    let client_ip = match (forwarded, peer(parts)) {
-        (Some(client), _) => tree.write_string(client),
-        (None, Some(peer)) => tree.write_with(|text| {
-            // Writing to a string cannot fail.
-            let _ = std::fmt::Write::write_fmt(text, format_args!("{peer}"));
-        }),
-        (None, None) => Default::default(),
-    };
-    let http = &mut tree.node_mut(index).http;
-    http.method = method;
-    http.url = url;
-    http.user_agent = user_agent;
-    http.client_ip = client_ip;
-    http.x_forwarded_for = forwarded.is_some();
-}
-
-/// What the load balancer says goes before what this service sees.
-fn scheme(parts: &Parts, tls: bool) -> &str {
-    let forwarded = text(&parts.headers, &X_FORWARDED_PROTO).map(first_element);
-    match (forwarded, parts.uri.scheme_str()) {
-        (Some(scheme), _) if scheme.eq_ignore_ascii_case("https") => "https",
-        (Some(scheme), _) if scheme.eq_ignore_ascii_case("http") => "http",
-        (_, Some(scheme)) => scheme,
-        (_, None) if tls => "https",
-        (_, None) => "http",
+impl<'a> Inbound<'a> {
+    pub(super) fn new(parts: &'a Parts) -> Self {
+        let mut inbound = Self {
+            parts,
+            host: None,
+            traceparent: None,
+            user_agent: None,
+            x_amzn_trace_id: None,
+            x_forwarded_for: None,
+            x_forwarded_proto: None,
+        };
+        for (name, value) in &parts.headers {
+            let place = match name.as_str() {
+                "host" => &mut inbound.host,
+                "traceparent" => &mut inbound.traceparent,
+                "user-agent" => &mut inbound.user_agent,
+                "x-amzn-trace-id" => &mut inbound.x_amzn_trace_id,
+                "x-forwarded-for" => &mut inbound.x_forwarded_for,
+                "x-forwarded-proto" => &mut inbound.x_forwarded_proto,
+                _ => continue,
+            };
+            place.get_or_insert(value);
+        }
+        inbound
     }
-}
 
-/// The first address: the client, if every proxy on the way is honest. Some proxies add a port, which is left out.
-fn forwarded_for(headers: &HeaderMap) -> Option<&str> {
-    let client = first_element(text(headers, &X_FORWARDED_FOR)?);
-    if client.is_empty() {
-        return None;
+    /// What the caller says about the trace.
+    pub(super) fn trace_header(&self, traceparent: bool) -> Option<TraceHeader> {
+        TraceHeader::from_values(self.x_amzn_trace_id, self.traceparent.filter(|_| traceparent))
     }
-    if !client.contains(':') {
-        return Some(client);
+
+    /// The host that was asked for, with its port.
+    pub(super) fn host(&self) -> Option<&'a str> {
+        let authority = self.parts.uri.authority().map(Authority::as_str);
+        let host = authority.or_else(|| text(self.host))?;
+        // Credentials may precede it.
+        let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+        Some(host).filter(|host| !host.is_empty())
     }
-    Some(match client.parse::<SocketAddr>() {
-        Ok(SocketAddr::V4(_)) => without_port(client),
-        Ok(SocketAddr::V6(_)) => without_port(client).trim_matches(['[', ']']),
-        Err(_) => client,
-    })
+
+    /// The path that was asked for, also where a router has cut off what it has matched.
+    pub(super) fn path(&self) -> &'a str {
+        original_uri(self.parts).unwrap_or(&self.parts.uri).path()
+    }
+
+    /// The route that a router has matched, such as `/orders/{id}`.
+    pub(super) fn route(&self) -> Option<&'a str> {
+        matched_path(self.parts)
+    }
+
+    /// Describes the request at its segment.
+    pub(super) fn describe(&self, tls: bool, tree: &mut Tree, index: Index) {
+        let method = tree.write_string(self.parts.method.as_str());
+        let url = tree.write_with(|url| {
+            for part in [self.scheme(tls), "://", self.host().unwrap_or("unknown"), self.path()] {
+                url.push_str(part);
+            }
+        });
+        let user_agent = self.user_agent.map(|agent| tree.write_string(&String::from_utf8_lossy(agent.as_bytes())));
+        let forwarded = self.forwarded_for();
+        let client_ip = match (forwarded, peer(self.parts)) {
+            (Some(client), _) => Some(tree.write_string(client)),
+            (None, Some(peer)) => Some(tree.write_with(|text| {
+                // Writing to a string cannot fail.
+                let _ = write!(text, "{peer}");
+            })),
+            (None, None) => None,
+        };
+        let http = &mut tree.node_mut(index).http;
+        http.method = method;
+        http.url = url;
+        http.user_agent = user_agent.unwrap_or_default();
+        http.client_ip = client_ip.unwrap_or_default();
+        http.x_forwarded_for = forwarded.is_some();
+    }
+
+    /// What the load balancer says goes before what this service sees.
+    fn scheme(&self, tls: bool) -> &'a str {
+        let forwarded = text(self.x_forwarded_proto).map(first_element);
+        match (forwarded, self.parts.uri.scheme_str()) {
+            (Some(scheme), _) if scheme.eq_ignore_ascii_case("https") => "https",
+            (Some(scheme), _) if scheme.eq_ignore_ascii_case("http") => "http",
+            (_, Some(scheme)) => scheme,
+            (_, None) if tls => "https",
+            (_, None) => "http",
+        }
+    }
+
+    /// The first address: the client, if every proxy on the way is honest. Some proxies add a port, which is left out.
+    fn forwarded_for(&self) -> Option<&'a str> {
+        let client = Some(first_element(text(self.x_forwarded_for)?)).filter(|client| !client.is_empty())?;
+        if !client.contains(':') {
+            return Some(client);
+        }
+        Some(match client.parse::<SocketAddr>() {
+            Ok(SocketAddr::V4(_)) => without_port(client),
+            Ok(SocketAddr::V6(_)) => without_port(client).trim_matches(['[', ']']),
+            Err(_) => client,
+        })
+    }
 }
 
 fn first_element(list: &str) -> &str {
     list.split(',').next().unwrap_or_default().trim()
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    std::str::from_utf8(headers.get(name)?.as_bytes()).ok()
+fn text(value: Option<&HeaderValue>) -> Option<&str> {
+    std::str::from_utf8(value?.as_bytes()).ok()
 }
 
 #[cfg(feature = "axum")]
@@ -103,14 +141,19 @@ fn original_uri(parts: &Parts) -> Option<&Uri> {
     parts.extensions.get::<axum::extract::OriginalUri>().map(|uri| &uri.0)
 }
 
-#[cfg(not(feature = "axum"))]
-fn original_uri(_: &Parts) -> Option<&Uri> {
-    None
-}
-
 #[cfg(feature = "axum")]
 fn peer(parts: &Parts) -> Option<IpAddr> {
     parts.extensions.get::<axum::extract::ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip())
+}
+
+#[cfg(feature = "axum")]
+fn matched_path(parts: &Parts) -> Option<&str> {
+    parts.extensions.get::<axum::extract::MatchedPath>().map(axum::extract::MatchedPath::as_str)
+}
+
+#[cfg(not(feature = "axum"))]
+fn original_uri(_: &Parts) -> Option<&Uri> {
+    None
 }
 
 #[cfg(not(feature = "axum"))]
@@ -118,13 +161,7 @@ fn peer(_: &Parts) -> Option<IpAddr> {
     None
 }
 
-/// The route that a router has matched, such as `/orders/{id}`.
-#[cfg(feature = "axum")]
-pub(super) fn route(parts: &Parts) -> Option<&str> {
-    parts.extensions.get::<axum::extract::MatchedPath>().map(axum::extract::MatchedPath::as_str)
-}
-
 #[cfg(not(feature = "axum"))]
-pub(super) fn route(_: &Parts) -> Option<&str> {
+fn matched_path(_: &Parts) -> Option<&str> {
     None
 }
