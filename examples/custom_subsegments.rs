@@ -27,7 +27,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // Outside of a request a segment begins by hand. It ends with this guard, at the latest when that is dropped.
     let segment = recorder.begin_segment("nightly-report");
     segment.set_user("alice");
-    report().in_entity(segment.entity().clone()).await?;
+    report().in_entity(&segment).await?;
     segment.close();
 
     for document in emitter.take() {

@@ -36,7 +36,7 @@ async fn main() -> Result<(), BoxError> {
         Ok::<_, BoxError>(())
     };
     // Inside of a traced handler there is a current segment already; here it has to be named.
-    call.in_entity(segment.entity().clone()).await?;
+    call.in_entity(&segment).await?;
     segment.close();
     Ok(())
 }

@@ -24,7 +24,7 @@ async fn main() -> Result<(), BoxError> {
     let pricing = serve().await?;
 
     let segment = recorder.begin_segment("nightly-report");
-    call(pricing).in_entity(segment.entity().clone()).await?;
+    call(pricing).in_entity(&segment).await?;
     segment.close();
 
     for document in emitter.take() {

@@ -72,12 +72,12 @@ pub trait FutureExt: Future + Sized {
 
     /// Runs it as part of the entity that is current now: for `tokio::spawn` and the like.
     fn in_current_segment(self) -> InEntity<Self> {
-        self.in_entity(current())
+        InEntity { future: self, entity: current() }
     }
 
-    /// Runs it as part of this entity.
-    fn in_entity(self, entity: Entity) -> InEntity<Self> {
-        InEntity { future: self, entity }
+    /// Runs it as part of this entity; a reference to a [`Segment`](crate::Segment) will do, too.
+    fn in_entity(self, entity: &Entity) -> InEntity<Self> {
+        InEntity { future: self, entity: entity.clone() }
     }
 }
 

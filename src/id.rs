@@ -17,6 +17,7 @@ use std::{
     num::NonZero,
     str::FromStr,
     sync::{Mutex, PoisonError},
+    time::UNIX_EPOCH,
 };
 
 /// Identifies a trace: `1-<8 hex: epoch seconds>-<24 hex: random>`.
@@ -42,6 +43,12 @@ impl TraceId {
             Some(id) => Self(id),
             None => unreachable!(),
         }
+    }
+
+    /// The id of a trace that begins now.
+    #[must_use]
+    pub fn random() -> Self {
+        IdSource::Thread.trace_id(UNIX_EPOCH.elapsed().unwrap_or_default().as_secs() as u32)
     }
 
     /// The id as W3C Trace Context sees it: 128 bits, never zero.

@@ -499,18 +499,29 @@ impl Tree {
         detached
     }
 
-    /// Detaches every closed entity whose parent is still open, so that a long-lived tree does not grow.
-    pub(crate) fn detach_completed(&mut self) -> Vec<Self> {
+    /// Detaches closed entities whose parents are open until about `weight` is left, so that a long-lived tree does not
+    /// grow.
+    pub(crate) fn detach_completed(&mut self, weight: usize) -> Vec<Self> {
+        let mut excess = self.weight().saturating_sub(weight);
         let mut completed = Vec::new();
         for parent in 0..self.nodes.len() as Index {
+            if excess == 0 {
+                break;
+            }
             if self.node(parent).state != State::Open {
                 continue;
             }
-            let children: Vec<Index> = self.children(parent).collect();
-            let (closed, open): (Vec<_>, Vec<_>) =
-                children.into_iter().partition(|child| self.node(*child).state == State::Closed);
-            self.relink(parent, &open);
-            completed.extend(closed.into_iter().map(|child| self.detach(child)));
+            let mut kept = Vec::new();
+            for child in self.children(parent).collect::<Vec<_>>() {
+                if excess == 0 || self.node(child).state == State::Open {
+                    kept.push(child);
+                } else {
+                    let detached = self.detach(child);
+                    excess = excess.saturating_sub(detached.weight());
+                    completed.push(detached);
+                }
+            }
+            self.relink(parent, &kept);
         }
         self.compact();
         completed

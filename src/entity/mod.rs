@@ -36,6 +36,7 @@ use serde::Serialize;
 
 pub use self::guard::{Segment, Subsegment};
 pub(crate) use self::recording::Recording;
+use self::recording::Refused;
 use crate::{
     context::Entered,
     document::{AnnotationValue, AsError, Description, Index, Namespace, Node, Tree},
@@ -136,7 +137,8 @@ impl Entity {
 
     /// Adds metadata in the namespace `default`: kept with the trace, and not searched.
     ///
-    /// The value is any that can be JSON. One that cannot, or that is larger than 64,000 bytes, is refused and counted.
+    /// The value is any that can be JSON. One that cannot, or that is larger than 64,000 bytes, is refused and counted;
+    /// the document tells of the latter in its own metadata (`tower_xray.cut`).
     pub fn add_metadata(&self, key: &str, value: impl Serialize) {
         self.add_metadata_in("default", key, value);
     }
@@ -146,8 +148,13 @@ impl Entity {
         let Inner::Recorded { recording, index, id } = &self.0 else { return };
         // Serializing runs the caller's code, so it happens before anything is locked.
         match recording::to_bounded_json(&value) {
-            Some(json) => recording.describe(*index, *id, |tree| tree.add_metadata(*index, namespace, key, &json)),
-            None => recording.refuse(),
+            Ok(json) => recording.describe(*index, *id, |tree| tree.add_metadata(*index, namespace, key, &json)),
+            Err(refused) => {
+                recording.refuse();
+                if matches!(refused, Refused::TooLarge) {
+                    self.update(|node| node.cut.metadata = true);
+                }
+            }
         }
     }
 

@@ -156,7 +156,7 @@ impl Recording {
             drop(tree);
             self.emit(subsegment, Kind::Subsegment);
         } else if tree.weight() > MAX_DOCUMENT {
-            let completed = tree.detach_completed();
+            let completed = tree.detach_completed(MAX_DOCUMENT / 2);
             drop(tree);
             for subsegment in completed {
                 self.emit(subsegment, Kind::Subsegment);
@@ -175,16 +175,20 @@ impl Recording {
     }
 }
 
-/// A value as JSON text, unless it cannot be that or is larger than a document.
-pub(super) fn to_bounded_json(value: &impl Serialize) -> Option<String> {
-    struct Bounded(Vec<u8>);
+/// A value as JSON text.
+pub(super) fn to_bounded_json(value: &impl Serialize) -> Result<String, Refused> {
+    struct Bounded {
+        json: Vec<u8>,
+        full: bool,
+    }
 
     impl io::Write for Bounded {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            if self.0.len() + bytes.len() > MAX_DOCUMENT {
+            if self.json.len() + bytes.len() > MAX_DOCUMENT {
+                self.full = true;
                 return Err(io::ErrorKind::FileTooLarge.into());
             }
-            self.0.extend_from_slice(bytes);
+            self.json.extend_from_slice(bytes);
             Ok(bytes.len())
         }
 
@@ -193,7 +197,16 @@ pub(super) fn to_bounded_json(value: &impl Serialize) -> Option<String> {
         }
     }
 
-    let mut out = Bounded(Vec::new());
-    serde_json::to_writer(&mut out, value).ok()?;
-    String::from_utf8(out.0).ok()
+    let mut out = Bounded { json: Vec::new(), full: false };
+    match serde_json::to_writer(&mut out, value) {
+        Ok(()) => String::from_utf8(out.json).map_err(|_| Refused::NotJson),
+        Err(_) if out.full => Err(Refused::TooLarge),
+        Err(_) => Err(Refused::NotJson),
+    }
+}
+
+/// Why metadata is not recorded.
+pub(super) enum Refused {
+    NotJson,
+    TooLarge,
 }

@@ -31,8 +31,14 @@
 //! # Where to put the layer
 //!
 //! As far outside as possible, so that what other layers do is part of the segment; but inside of whatever turns a
-//! panic into a response only if the panic itself is to be recorded. `Router::layer` sees the matched route; a layer
+//! panic into a response only if the panic itself is to be recorded (that response has no tracing header then). `Router::layer` sees the matched route; a layer
 //! around the whole router, and a request that no route matches, do not.
+//!
+//! # What a segment tells
+//!
+//! Method, URL without query and credentials, user agent, and the client's address: the first of `X-Forwarded-For`, or
+//! the peer's, which axum tells with `into_make_service_with_connect_info::<SocketAddr>()` only. The host is that of the
+//! URL or the `Host` header, and `unknown` without either.
 //!
 //! # Customization
 //!

@@ -247,7 +247,7 @@ async fn an_error_that_passes_through_is_described_at_the_deepest_and_referred_t
         })
         .await
     }
-    .in_entity(entity)
+    .in_entity(&entity)
     .await;
     segment.add_fault(&result.unwrap_err());
     segment.close();

@@ -14,7 +14,7 @@ use crate::{outline::outline, support::recorder};
 /// Runs `work` in a segment of its own.
 async fn in_segment<F: Future>(recorder: &Recorder, work: F) -> F::Output {
     let segment = recorder.begin_segment("report");
-    work.in_entity(segment.entity().clone()).await
+    work.in_entity(&segment).await
 }
 
 #[derive(Debug)]
@@ -156,7 +156,7 @@ async fn the_parent_is_the_one_where_the_adapter_was_called() {
     );
     assert_eq!(outline(&documents.take()), ["report", "report"]);
     let other = recorder.begin_segment("other");
-    made.in_entity(other.entity().clone()).await;
+    made.in_entity(&other).await;
     other.close();
     assert_eq!(outline(&documents.take()), ["made here < nobody", "other"]);
 }
@@ -216,7 +216,7 @@ async fn a_guard_that_is_held_across_an_await_harms_nothing_else() {
         yield_now().await;
         assert_eq!(current().id(), segment.id());
     };
-    work.in_entity(segment.entity().clone()).await;
+    work.in_entity(&segment).await;
     assert!(current().is_none());
     other.add_annotation("still_open", true);
     other.close();

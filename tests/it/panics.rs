@@ -35,7 +35,7 @@ async fn every_adapter_records_the_payload_once_and_lets_the_panic_pass() {
         capture_blocking::<(), std::fmt::Error, _>("blocking", || panic!("lost {}", 7)).unwrap();
     };
     let captured = async { capture("captured", async { Ok::<_, std::fmt::Error>(inner.await) }).await.unwrap() };
-    let work = async { captured.in_subsegment("outer").await }.in_entity(segment.entity().clone());
+    let work = async { captured.in_subsegment("outer").await }.in_entity(&segment);
     assert_eq!(panic_of(work).await, "lost 7");
     assert!(current().is_none());
     segment.close();
@@ -54,7 +54,7 @@ async fn the_context_is_restored_after_a_panic() {
         assert_eq!(panic_of(async { panic!("found") }.in_current_segment()).await, "found");
         current().id()
     };
-    assert_eq!(work.in_entity(segment.entity().clone()).await, segment.id());
+    assert_eq!(work.in_entity(&segment).await, segment.id());
     segment.close();
     assert_eq!(outline(&documents.take()), ["report(a![panic: lost])"]);
 }
@@ -124,7 +124,7 @@ async fn a_task_that_panics_is_told_to_its_segment() {
     let (recorder, documents) = recorder();
     let segment = recorder.begin_segment("report");
     let job = async { async { panic!("lost") }.in_subsegment("job").await };
-    let joined = tokio::spawn(job.in_entity(segment.entity().clone())).await;
+    let joined = tokio::spawn(job.in_entity(&segment)).await;
     assert!(joined.unwrap_err().is_panic());
     segment.close();
     assert_eq!(outline(&documents.take()), ["report(job![panic: lost])"]);

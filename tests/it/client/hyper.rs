@@ -35,12 +35,12 @@ async fn send(
     segment: &Entity,
     request: Request<Empty<Bytes>>,
 ) -> Response<ResponseBody<hyper::body::Incoming>> {
-    client.clone().oneshot(request).in_entity(segment.clone()).await.unwrap()
+    client.clone().oneshot(request).in_entity(segment).await.unwrap()
 }
 
 /// The tracing headers that the service has got: `X-Amzn-Trace-Id`, `traceparent`.
 async fn echoed(client: &HyperClient, segment: &Entity, request: Request<Empty<Bytes>>) -> (String, String) {
-    let body = send(client, segment, request).await.into_body().collect().in_entity(segment.clone()).await.unwrap();
+    let body = send(client, segment, request).await.into_body().collect().in_entity(segment).await.unwrap();
     let body = String::from_utf8(body.to_bytes().to_vec()).unwrap();
     let (own, w3c) = body.split_once('\n').unwrap();
     (own.to_owned(), w3c.to_owned())
@@ -134,7 +134,7 @@ async fn a_transport_error_is_a_remote_fault_with_its_chain() {
     let address = nobody();
     let segment = recorder.begin_segment("orders");
     let call = client(XRayClientLayer::new()).oneshot(request(format!("http://{address}/")));
-    assert!(call.in_entity(segment.entity().clone()).await.is_err());
+    assert!(call.in_entity(&segment).await.is_err());
     segment.close();
     let expected = format!(
         "{address} remote GET http://{address}/ fault null null \
@@ -185,7 +185,7 @@ async fn a_call_that_is_dropped_before_the_response_is_a_fault_and_a_body_that_i
     let call = never.oneshot(Request::get("http://pricing.internal:80/quote").body(()).unwrap());
     tokio::select! {
         biased;
-        _ = call.in_entity(segment.entity().clone()) => unreachable!(),
+        _ = call.in_entity(&segment) => unreachable!(),
         () = std::future::ready(()) => {}
     }
     segment.close();
@@ -212,10 +212,10 @@ async fn the_name_is_the_host_with_a_port_that_is_not_the_default() {
         "/x",
     ] {
         let request = Request::get(uri).body(()).unwrap();
-        client.clone().oneshot(request).in_entity(segment.entity().clone()).await.unwrap();
+        client.clone().oneshot(request).in_entity(&segment).await.unwrap();
     }
     let request = Request::get("/x").header("host", "b:8080").body(()).unwrap();
-    client.oneshot(request).in_entity(segment.entity().clone()).await.unwrap();
+    client.oneshot(request).in_entity(&segment).await.unwrap();
     segment.close();
     let segment = documents.take_one();
     let names: Vec<_> =
@@ -268,7 +268,7 @@ async fn retries_inside_are_children_and_a_boxed_error_is_understood() {
         .timeout(Duration::from_secs(60))
         .service(refuses);
     let request = Request::get(Uri::from_static("http://pricing.internal/")).body(()).unwrap();
-    assert!(client.oneshot(request).in_entity(segment.entity().clone()).await.is_err());
+    assert!(client.oneshot(request).in_entity(&segment).await.is_err());
     segment.close();
     let document = documents.take_one();
     let refused = "remote Kind: connection refused";
@@ -291,7 +291,7 @@ async fn a_request_that_brings_an_entity_along_belongs_to_it() {
     let mut client = ServiceBuilder::new().layer(XRayClientLayer::new()).service(inner);
     let mut request = Request::get("http://a/").body(()).unwrap();
     request.extensions_mut().insert(inbound.entity().clone());
-    client.ready().await.unwrap().call(request).in_entity(other.entity().clone()).await.unwrap();
+    client.ready().await.unwrap().call(request).in_entity(&other).await.unwrap();
     inbound.close();
     let document = documents.take_one();
     assert_eq!(document.subsegments().next().unwrap().annotation("inner"), Some(true.into()));

@@ -35,7 +35,7 @@ async fn both_ways_leave_the_same_subsegment_and_the_response_as_it_was() {
             assert_eq!(response.headers()["content-type"], "text/plain; charset=utf-8");
             response.text().await.unwrap()
         };
-        let text = call.in_entity(entity).await;
+        let text = call.in_entity(&entity).await;
         segment.close();
         let segment = documents.take_one();
         let id = segment.subsegments().next().unwrap().id();
@@ -51,9 +51,9 @@ async fn unsampled_and_untraced_calls_go_through() {
     let url = format!("http://{address}/");
     let segment = recorder.begin_segment("orders");
     let call = async || middleware().execute(get(&url)).await.unwrap().text().await.unwrap();
-    let text = call().in_entity(segment.entity().clone()).await;
+    let text = call().in_entity(&segment).await;
     assert_eq!(text, format!("Root={};Parent={};Sampled=0\n", segment.trace_id().unwrap(), segment.id().unwrap()));
-    assert_eq!(call().in_entity(Entity::none()).await, "\n");
+    assert_eq!(call().in_entity(&Entity::none()).await, "\n");
     segment.close();
     assert_eq!(documents.len(), 0);
 }
@@ -67,7 +67,7 @@ async fn a_status_is_flagged_and_a_transport_error_has_its_chain() {
         middleware().execute(get(&format!("http://{address}/status/429"))).await.unwrap();
         middleware().execute(get(&format!("http://{gone}/x?token=s3cret"))).await.unwrap_err();
     };
-    work.in_entity(segment.entity().clone()).await;
+    work.in_entity(&segment).await;
     segment.close();
     let segment = documents.take_one();
     let calls = calls(&segment);
