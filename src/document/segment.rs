@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use serde::{Serialize, Serializer, ser::Error as _};
+
 use super::{
     serialize::Service,
     tree::{Detail, Index, Namespace, Node, Scalar, Text, Tree},
@@ -146,6 +148,13 @@ impl fmt::Debug for SegmentDocument {
 impl fmt::Display for SegmentDocument {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.to_json())
+    }
+}
+
+impl Serialize for SegmentDocument {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let document: serde_json::Value = serde_json::from_str(&self.to_json()).map_err(S::Error::custom)?;
+        document.serialize(serializer)
     }
 }
 

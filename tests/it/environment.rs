@@ -1,10 +1,10 @@
 //! The variables of the X-Ray SDKs, looked up in a test instead of in the process.
 
-use std::{convert::Infallible, io, net::UdpSocket, time::Duration};
+use std::{convert::Infallible, error::Error, io, net::UdpSocket, time::Duration};
 
 use http::{Request, Response};
 use tower::{Layer, ServiceExt, service_fn};
-use tower_xray::{Recorder, XRayLayer, emitter::InMemoryEmitter, recorder::BuildError, sampling::SampleAll};
+use tower_xray::{Recorder, XRayLayer, emitter::InMemoryEmitter, sampling::SampleAll};
 
 use crate::support::recorder_with;
 
@@ -15,9 +15,11 @@ fn variables<const N: usize>(
     move |name| variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| value.clone())
 }
 
-fn build<const N: usize>(environment: [(&'static str, String); N]) -> Result<Recorder, BuildError> {
-    let emitter = InMemoryEmitter::new();
-    Recorder::builder().environment(variables(environment)).emitter(emitter).sampling(SampleAll).build()
+/// Why there is no recorder in an environment with this variable: the error, and where it comes from.
+fn refused(variable: &'static str, value: &str) -> String {
+    let environment = variables([(variable, value.to_owned())]);
+    let error = Recorder::builder().environment(environment).emitter(InMemoryEmitter::new()).build().unwrap_err();
+    format!("{error}: {}", error.source().unwrap())
 }
 
 /// What a socket has received by now.
@@ -56,11 +58,10 @@ fn the_daemon_address_of_the_environment_goes_before_that_of_the_code() {
 
 #[test]
 fn a_daemon_address_that_is_none_is_an_error_that_says_what_to_write() {
-    let error = build([("AWS_XRAY_DAEMON_ADDRESS", "xray".to_owned())]).unwrap_err();
     assert_eq!(
-        error.to_string(),
-        "AWS_XRAY_DAEMON_ADDRESS: daemon address \"xray\" has no port: write `127.0.0.1:2000`, `xray.internal:2000`, \
-         `[::1]:2000`, or `tcp:127.0.0.1:2000 udp:127.0.0.1:2000`",
+        refused("AWS_XRAY_DAEMON_ADDRESS", "xray"),
+        "AWS_XRAY_DAEMON_ADDRESS is not valid: daemon address \"xray\" has no port: write `127.0.0.1:2000`, \
+         `xray.internal:2000`, `[::1]:2000`, or `tcp:127.0.0.1:2000 udp:127.0.0.1:2000`",
     );
 }
 
@@ -89,10 +90,9 @@ async fn the_tracing_name_replaces_the_name_of_the_layer() {
 
 #[test]
 fn a_tracing_name_of_which_nothing_is_left_is_an_error_that_says_what_to_write() {
-    let error = build([("AWS_XRAY_TRACING_NAME", "***".to_owned())]).unwrap_err();
     assert_eq!(
-        error.to_string(),
-        "AWS_XRAY_TRACING_NAME: \"***\" is no name for X-Ray: write at least one letter or number \
+        refused("AWS_XRAY_TRACING_NAME", "***"),
+        "AWS_XRAY_TRACING_NAME is not valid: \"***\" is no name for X-Ray: write at least one letter or number \
          (allowed: letters, numbers, spaces and _.:/%&#=+-@)",
     );
 }

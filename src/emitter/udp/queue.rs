@@ -34,6 +34,8 @@ struct State {
     /// The thread sleeps without a time limit, and has to be woken.
     asleep: bool,
     closed: bool,
+    /// The thread has ended: nobody is there to answer a flush.
+    ended: bool,
     /// Something other than a document has happened.
     poked: bool,
 }
@@ -105,6 +107,9 @@ impl Queue {
     pub(super) fn request_flush(&self, deadline: Instant, close: bool) -> Flush {
         let (flush, done) = Flush::pending();
         let mut state = self.lock();
+        if state.ended {
+            return Flush::done(0);
+        }
         if close {
             state.closed = true;
             state.abandon_at = Some(state.abandon_at.map_or(deadline, |earlier| earlier.min(deadline)));
@@ -118,6 +123,19 @@ impl Queue {
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.poke();
+    }
+
+    /// The thread ends; what it leaves behind is counted.
+    pub(super) fn end(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.ended = true;
+        let left = state.datagrams.len();
+        self.counters.shutdown(left as u64);
+        state.datagrams.clear();
+        for flush in std::mem::take(&mut state.flushes) {
+            flush.done.finish(left);
+        }
     }
 
     /// Wakes the thread for something other than a document.

@@ -19,6 +19,15 @@ const TRAIN_GAP: Duration = Duration::from_micros(200);
 
 /// Sends until the queue is closed.
 pub(super) fn run(queue: &Queue, mut connection: Connection) {
+    struct End<'a>(&'a Queue);
+
+    impl Drop for End<'_> {
+        fn drop(&mut self) {
+            self.0.end();
+        }
+    }
+
+    let _end = End(queue);
     let mut batch = Datagrams::default();
     let mut train = Train::default();
     loop {
