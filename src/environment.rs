@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::context::ContextMissing;
 
-/// Looks up one variable; an unset, empty or unreadable one is nothing.
+/// Looks up one variable, without the spaces around its value; an unset, empty or unreadable one is nothing.
 #[derive(Clone)]
 pub(crate) struct Environment(Arc<Lookup>);
 
@@ -33,14 +33,14 @@ impl Environment {
     /// `AWS_XRAY_SDK_DISABLED=true` (as in Go) or `AWS_XRAY_SDK_ENABLED=false` (as in Python and Java).
     pub(crate) fn disabled(&self) -> bool {
         let is = |name, words: &[&str]| {
-            self.get(name).is_some_and(|value| words.iter().any(|word| value.trim().eq_ignore_ascii_case(word)))
+            self.get(name).is_some_and(|value| words.iter().any(|word| value.eq_ignore_ascii_case(word)))
         };
         is("AWS_XRAY_SDK_DISABLED", &["true", "t", "1", "yes", "y", "on"])
             || is("AWS_XRAY_SDK_ENABLED", &["false", "f", "0", "no", "n", "off"])
     }
 
     pub(crate) fn context_missing(&self) -> Option<ContextMissing> {
-        match self.get("AWS_XRAY_CONTEXT_MISSING")?.trim().to_ascii_uppercase().as_str() {
+        match self.get("AWS_XRAY_CONTEXT_MISSING")?.to_ascii_uppercase().as_str() {
             "IGNORE_ERROR" => Some(ContextMissing::IgnoreError),
             // A missing context is no reason to break the program, so the strictest setting says it as loudly as it can.
             "LOG_ERROR" | "RUNTIME_ERROR" => Some(ContextMissing::LogError),
@@ -49,6 +49,6 @@ impl Environment {
     }
 
     fn get(&self, name: &str) -> Option<String> {
-        (self.0)(name).filter(|value| !value.trim().is_empty())
+        (self.0)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 }

@@ -156,7 +156,7 @@ impl TraceHeader {
     /// [`Entity::header`](crate::Entity::header) sees to.
     #[must_use]
     pub fn to_header_value(&self) -> HeaderValue {
-        let mut text = Vec::with_capacity(128 + self.extra.as_ref().map_or(0, |extra| extra.len()));
+        let mut text = Vec::with_capacity(self.len());
         self.write(&mut text);
         // Ids are hex and extra pairs are visible ASCII, so the fallback is never taken.
         HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
@@ -210,6 +210,13 @@ impl TraceHeader {
         Ok(Self { root, parent, decision, extra: extra.finish() })
     }
 
+    /// How long it is as text. A value made of a vector with room to spare would take a second allocation.
+    fn len(&self) -> usize {
+        let parent = self.parent.map_or(0, |_| ";Parent=".len() + SegmentId::LEN);
+        let decision = if self.decision == SamplingDecision::Unknown { 0 } else { ";Sampled=?".len() };
+        "Root=".len() + TraceId::LEN + parent + decision + self.extra.as_ref().map_or(0, |extra| 1 + extra.len())
+    }
+
     fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"Root=");
         out.extend_from_slice(&self.root.to_ascii());
@@ -232,7 +239,7 @@ impl TraceHeader {
 
 impl fmt::Display for TraceHeader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = Vec::with_capacity(128);
+        let mut text = Vec::with_capacity(self.len());
         self.write(&mut text);
         f.pad(ascii(&text))
     }

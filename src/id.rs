@@ -13,7 +13,9 @@
 
 use std::{
     cell::RefCell,
+    collections::hash_map::RandomState,
     fmt,
+    hash::{BuildHasher, Hasher},
     num::NonZero,
     str::FromStr,
     sync::{Mutex, PoisonError},
@@ -218,15 +220,19 @@ impl IdSource {
     }
 
     fn with<T>(&self, draw: fn(&mut fastrand::Rng) -> T) -> T {
-        thread_local!(static RNG: RefCell<fastrand::Rng> = RefCell::new(fastrand::Rng::new()));
+        thread_local!(static RNG: RefCell<fastrand::Rng> = RefCell::new(fresh()));
         match self {
             // While the thread ends its generator may be gone: a fresh one serves the last ids.
-            Self::Thread => {
-                RNG.try_with(|rng| draw(&mut rng.borrow_mut())).unwrap_or_else(|_| draw(&mut fastrand::Rng::new()))
-            }
+            Self::Thread => RNG.try_with(|rng| draw(&mut rng.borrow_mut())).unwrap_or_else(|_| draw(&mut fresh())),
             Self::Seeded(rng) => draw(&mut rng.lock().unwrap_or_else(PoisonError::into_inner)),
         }
     }
+}
+
+/// A generator with a seed from the operating system. fastrand's own is made of the time since boot and the thread's
+/// number, which machines of one image that start together can have in common.
+fn fresh() -> fastrand::Rng {
+    fastrand::Rng::with_seed(RandomState::new().build_hasher().finish())
 }
 
 const RANDOM_MASK: u128 = (1 << 96) - 1;

@@ -1,6 +1,6 @@
 //! Where the daemon listens, in every form that `AWS_XRAY_DAEMON_ADDRESS` has.
 
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{fmt, net::Ipv6Addr, str::FromStr};
 
 /// The addresses of the daemon: UDP for documents, TCP for central sampling rules.
 ///
@@ -101,20 +101,21 @@ impl Endpoint {
     }
 
     fn parse(text: &str) -> Result<Self, &'static str> {
-        let (host, port) = text.rsplit_once(':').ok_or("has no port")?;
+        let is_ipv6 = |text: &str| text.parse::<Ipv6Addr>().is_ok();
+        let (host, port) = text.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).ok_or("has no port")?;
+        let legible = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         let host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            Some(inner) if inner.parse::<std::net::Ipv6Addr>().is_ok() => inner,
-            Some(_) => return Err("has no IPv6 address between its brackets"),
-            None if host.contains(':') => return Err("has an IPv6 address without brackets"),
-            None => host,
+            // In its shortest form, so that one address has one text.
+            Some(inner) => {
+                inner.parse::<Ipv6Addr>().map_err(|_| "has no IPv6 address between its brackets")?.to_string()
+            }
+            None if is_ipv6(host) || is_ipv6(text) => return Err("has an IPv6 address without brackets"),
+            None if host.is_empty() || !host.chars().all(legible) => return Err("has no valid host"),
+            None => host.to_owned(),
         };
-        let legible = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
-        if host.is_empty() || !host.chars().all(legible) {
-            return Err("has no valid host");
-        }
         let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
         match port.parse() {
-            Ok(port) if digits && port > 0 => Ok(Self { host: host.to_owned(), port }),
+            Ok(port) if digits && port > 0 => Ok(Self { host, port }),
             _ => Err("has no valid port"),
         }
     }
@@ -122,10 +123,8 @@ impl Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.parse() {
-            Ok(IpAddr::V6(host)) => write!(f, "[{host}]:{}", self.port),
-            _ => write!(f, "{}:{}", self.host, self.port),
-        }
+        let Self { host, port } = self;
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
     }
 }
 

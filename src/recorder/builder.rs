@@ -107,7 +107,7 @@ impl RecorderBuilder {
     /// | variable | effect |
     /// |---|---|
     /// | `AWS_XRAY_DAEMON_ADDRESS` | where the daemon listens, see [`DaemonAddress`] |
-    /// | `AWS_XRAY_TRACING_NAME` | the name of every segment of a layer |
+    /// | `AWS_XRAY_TRACING_NAME` | the name of every segment of a layer, but for [a host that matches](crate::server::Naming::by_host) |
     /// | `AWS_XRAY_SDK_DISABLED=true`, `AWS_XRAY_SDK_ENABLED=false` | nothing is recorded; the header that comes in still goes on |
     ///
     /// # Errors

@@ -27,11 +27,17 @@ impl Reservoir {
     }
 
     /// Takes one request out of what is left in `second` (since the epoch); false if nothing is.
+    ///
+    /// A request that has read the clock just before the second ended counts for the next one if that has begun.
     #[must_use]
     pub fn take(&self, second: u64) -> bool {
         let second = second & u64::from(u32::MAX);
         let grant = |state: u64| {
-            let used = if state >> 32 == second { state & u64::from(u32::MAX) } else { 0 };
+            let current = state >> 32;
+            let (second, used) = match current == second || current == second + 1 {
+                true => (current, state & u64::from(u32::MAX)),
+                false => (second, 0),
+            };
             (used < u64::from(self.size)).then_some(second << 32 | (used + 1))
         };
         self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grant).is_ok()

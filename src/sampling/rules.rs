@@ -40,13 +40,13 @@ impl RulesBuilder {
     ///
     /// # Errors
     ///
-    /// When a name is empty, longer than 32 characters or used twice, when a pattern is empty, when a fixed rate is not
-    /// between 0 and 1, or when the default rule does not match everything.
+    /// When a name is empty, longer than 32 characters or used twice (the default rule has one too), when a pattern is
+    /// empty, when a fixed rate is not between 0 and 1, or when the default rule does not match everything.
     pub fn build(self) -> Result<Rules, RulesError> {
         let Rules { rules, default } = &self.0;
         for (position, rule) in rules.iter().enumerate() {
             check(rule)?;
-            if rules[..position].iter().any(|earlier| earlier.name == rule.name) {
+            if rules[..position].iter().chain([default]).any(|other| other.name == rule.name) {
                 return Err(RulesError::new(rule, "name", "is used twice: give every rule a name of its own"));
             }
         }
