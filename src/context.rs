@@ -27,6 +27,7 @@ use std::{
 use crate::{
     document::{AsError, Description},
     entity::Entity,
+    id::SegmentId,
 };
 
 thread_local! {
@@ -64,19 +65,24 @@ pub enum ContextMissing {
 #[must_use = "the entity is current only while this guard lives"]
 pub struct Entered {
     outer: Entity,
+    /// What it has entered. If that is not current any more, the guard was held across an `.await`.
+    id: Option<SegmentId>,
     /// It is about this thread.
     not_send: PhantomData<*const ()>,
 }
 
 impl Entered {
     pub(crate) fn new(entity: Entity) -> Self {
-        Self { outer: replace(entity), not_send: PhantomData }
+        let id = entity.id();
+        Self { outer: replace(entity), id, not_send: PhantomData }
     }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        replace(std::mem::take(&mut self.outer));
+        if current().id() == self.id {
+            replace(std::mem::take(&mut self.outer));
+        }
     }
 }
 
@@ -96,14 +102,20 @@ impl Drop for Entered {
 /// When `work` does; the panic is recorded first.
 pub fn capture_blocking<T, E: AsError<K>, K>(name: &str, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
     let mut subsegment = current().begin_subsegment(name);
-    let result = enter(subsegment.entity_mut(), work).unwrap_or_else(|panic| {
-        subsegment.record_panic(&*panic);
-        panic::resume_unwind(panic)
-    });
-    if let Err(error) = &result {
-        subsegment.add_fault(error);
+    match enter(subsegment.entity_mut(), work) {
+        Ok(result) => {
+            if let Err(error) = &result {
+                subsegment.add_fault(error);
+            }
+            result
+        }
+        Err(panic) => {
+            subsegment.record_panic(&*panic);
+            // Closed before the panic goes on, which would be recorded again.
+            subsegment.close();
+            panic::resume_unwind(panic)
+        }
     }
-    result
 }
 
 /// Lends an entity to the thread while `work` runs, and hands a panic back instead of letting it pass.

@@ -33,10 +33,12 @@ pub static X_AMZN_TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-i
 pub const MAX_LEN: usize = 2048;
 
 /// Of the pairs that belong to others, at most this many bytes of keys and values are kept; pairs that no longer fit
-/// are left out (the X-Ray SDK for Node has the same bound).
+/// are left out (the X-Ray SDK for Node has the same bound). `Lineage`, which Lambda adds, may be as long by itself.
 pub const MAX_EXTRA_LEN: usize = 256;
 
 const MAX_EXTRA_PAIRS: usize = 10;
+
+const LINEAGE: &str = "Lineage";
 
 /// Who decided about sampling, and how.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
@@ -202,7 +204,7 @@ impl TraceHeader {
                     _ => SamplingDecision::Unknown,
                 };
             } else if !key.eq_ignore_ascii_case(b"self") {
-                let key = if key.eq_ignore_ascii_case(b"lineage") { b"Lineage" } else { key };
+                let key = if key.eq_ignore_ascii_case(LINEAGE.as_bytes()) { LINEAGE.as_bytes() } else { key };
                 extra.push(ascii(key), ascii(value));
             }
         }
@@ -285,18 +287,26 @@ struct Extra {
     text: String,
     pairs: usize,
     len: usize,
+    lineage: bool,
 }
 
 impl Extra {
     fn push(&mut self, key: &str, value: &str) {
-        let len = self.len + key.len() + value.len();
+        let own = key.len() + value.len();
         // A key with a space inside would not survive the next parser.
         let legible = !key.is_empty() && !value.is_empty() && !key.contains([' ', '\t']);
-        if !legible || len > MAX_EXTRA_LEN || self.pairs == MAX_EXTRA_PAIRS {
+        // Nothing that a client sends may push it out.
+        let reserved = key == LINEAGE && !self.lineage;
+        let fits = reserved || (self.len + own <= MAX_EXTRA_LEN && self.pairs < MAX_EXTRA_PAIRS);
+        if !legible || own > MAX_EXTRA_LEN || !fits {
             return;
         }
-        self.len = len;
-        self.pairs += 1;
+        if reserved {
+            self.lineage = true;
+        } else {
+            self.len += own;
+            self.pairs += 1;
+        }
         if !self.text.is_empty() {
             self.text.push(';');
         }

@@ -260,7 +260,7 @@ fn read_hex(digits: &[u8]) -> Option<u64> {
         seen |= digit;
         value = value << 4 | u64::from(digit & 0xf);
     }
-    (seen != NO_DIGIT && seen <= 0xf).then_some(value)
+    (seen <= 0xf).then_some(value)
 }
 
 static HEX_PAIRS: [[u8; 2]; 256] = {

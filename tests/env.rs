@@ -31,8 +31,7 @@ fn child() {
     let recorder = match Recorder::from_env() {
         Ok(recorder) => recorder,
         Err(error) => {
-            let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-            println!("{error}: {source}");
+            println!("{error}");
             return;
         }
     };
@@ -77,13 +76,7 @@ fn a_disabled_recorder_sends_nothing() {
 
 fn a_bad_variable_is_an_error_that_says_what_to_write() {
     let said = run_child(&[("AWS_XRAY_DAEMON_ADDRESS", "localhost")]);
-    assert!(
-        said.starts_with("AWS_XRAY_DAEMON_ADDRESS is not valid: ") && said.contains("write `127.0.0.1:2000`"),
-        "{said}"
-    );
+    assert!(said.starts_with("AWS_XRAY_DAEMON_ADDRESS: ") && said.contains("write `127.0.0.1:2000`"), "{said}");
     let said = run_child(&[("AWS_XRAY_TRACING_NAME", "???")]);
-    assert!(
-        said.starts_with("AWS_XRAY_TRACING_NAME is not valid: ") && said.contains("write at least one letter"),
-        "{said}"
-    );
+    assert!(said.starts_with("AWS_XRAY_TRACING_NAME: ") && said.contains("write at least one letter"), "{said}");
 }

@@ -21,6 +21,10 @@ const MAX_DEPTH: usize = 10_000;
 /// The X-Ray SDK for Java keeps as many frames.
 const MAX_FRAMES: usize = 50;
 
+/// The type of the exception that a panic becomes, and its message where the payload is out of reach.
+const PANIC: &str = "panic";
+const UNKNOWN_PANIC: &str = "the thread panicked";
+
 /// Marks errors that implement [`Error`] themselves. See [`AsError`].
 #[derive(Debug)]
 pub enum Typed {}
@@ -150,6 +154,13 @@ pub(crate) struct Frame {
     pub(crate) line: u32,
 }
 
+impl Exception {
+    /// Whether another entity, where it was described as this, has described the same.
+    pub(super) fn is_described_as(&self, kind: &str, message: &str) -> bool {
+        self.message == message || (self.kind == PANIC && self.message == UNKNOWN_PANIC && kind == PANIC)
+    }
+}
+
 impl Description {
     /// `kind` is the type of the error, if it is known; the types of its sources never are.
     pub(crate) fn of_error(error: &(dyn Error + 'static), kind: Option<&'static str>, remote: bool) -> Self {
@@ -186,7 +197,12 @@ impl Description {
             (None, Some(text)) => text.as_str(),
             (None, None) => "a panic whose payload is not text",
         };
-        Self::of_text("panic", message, false)
+        Self::of_text(PANIC, message, false)
+    }
+
+    /// A panic of which only that it has happened is known: one that was caught has said more.
+    pub(crate) fn of_unknown_panic() -> Self {
+        Self::of_text(PANIC, UNKNOWN_PANIC, false)
     }
 
     pub(crate) fn of_text(kind: &'static str, message: impl fmt::Display, remote: bool) -> Self {

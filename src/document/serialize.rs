@@ -8,7 +8,7 @@ use super::{
     text::MAX_STRING,
     tree::{Cut, Detail, Http, Index, NONE, Namespace, Node, Scalar, Text, Tree},
 };
-use crate::id::{SegmentId, ascii};
+use crate::id::{SegmentId, TraceId, ascii};
 
 /// What identifies this crate; the collector reads the language off what follows `for`.
 pub(crate) const SDK: &str = "tower-xray for Rust";
@@ -220,13 +220,18 @@ impl SegmentDocument {
             }
             list.out.push(b'}');
         }
-        let Cut { stack, metadata, annotations, exceptions } = node.cut;
+        let Cut { stack, metadata, links, annotations, exceptions } = node.cut;
         if node.cut != Cut::default() {
             list.next();
             write_text(OWN_NAMESPACE, list.out);
             list.out.extend_from_slice(b":{\"cut\":[");
-            let parts =
-                [(stack, "stack"), (metadata, "metadata"), (annotations, "annotations"), (exceptions, "exceptions")];
+            let parts = [
+                (stack, "stack"),
+                (metadata, "metadata"),
+                (links, "links"),
+                (annotations, "annotations"),
+                (exceptions, "exceptions"),
+            ];
             for (position, (_, part)) in parts.iter().filter(|(cut, _)| *cut).enumerate() {
                 if position > 0 {
                     list.out.push(b',');
@@ -318,7 +323,8 @@ impl SegmentDocument {
         let texts = match *detail {
             Detail::Annotation { key, value: Scalar::Text(value) } => [key, value, Text::default()],
             Detail::Annotation { key, .. } => [key, Text::default(), Text::default()],
-            Detail::CauseReference(_) | Detail::Link { .. } => [Text::default(); 3],
+            Detail::CauseReference(_) => [Text::default(); 3],
+            Detail::Link { .. } => return LINK,
             Detail::Exception { kind, message, .. } => [kind, message, Text::default()],
             Detail::Frame { path, label, .. } => [path, label, Text::default()],
             Detail::Metadata { key, json, .. } => [key, json, Text::default()],
@@ -329,6 +335,9 @@ impl SegmentDocument {
         scratch.len()
     }
 }
+
+/// `{"trace_id":"…","id":"…"},`
+const LINK: usize = 24 + TraceId::LEN + SegmentId::LEN;
 
 /// An object or array that is not written at all while it has no element.
 struct List<'a> {

@@ -2,7 +2,7 @@
 //!
 //! In: a document of any size. Out: documents within the limit that carry the same entities, linked by `parent_id`.
 //! The largest completed subtrees leave first. An entity that is too large even alone loses, in this order, stack
-//! frames, metadata, annotations and exceptions, the largest ones first; what was cut is told in its metadata
+//! frames, metadata, links, annotations and exceptions, the largest ones first; what was cut is told in its metadata
 //! (`tower_xray.cut`).
 
 use super::{
@@ -75,47 +75,49 @@ impl SegmentDocument {
     /// Cuts an entity down to `limit` bytes without its children; its length then, or nothing if that is impossible.
     fn shed(&mut self, index: Index, limit: usize, scratch: &mut Vec<u8>) -> Option<usize> {
         type Choose = fn(&Detail) -> bool;
-        const STEPS: [Choose; 4] = [
+        const STEPS: [Choose; 5] = [
             |detail| matches!(detail, Detail::Frame { .. }),
             |detail| matches!(detail, Detail::Metadata { .. }),
+            |detail| matches!(detail, Detail::Link { .. }),
             |detail| matches!(detail, Detail::Annotation { .. }),
             |detail| matches!(detail, Detail::Exception { .. }),
         ];
         let mut len = self.own_len(index, scratch);
         for (step, choose) in STEPS.iter().enumerate() {
-            if len <= limit {
-                break;
-            }
-            let mut sizes: Vec<(usize, usize)> = self
-                .tree
-                .details(index)
-                .enumerate()
-                .filter(|(_, detail)| choose(detail))
-                .map(|(position, detail)| (Self::detail_len(&self.tree, detail, scratch), position))
-                .collect();
-            if sizes.is_empty() {
-                continue;
-            }
-            sizes.sort_unstable_by(|a, b| b.cmp(a));
-            // The mark itself takes room.
-            let mut excess = len + 80 - limit;
-            let mut dropped = vec![];
-            for (size, position) in sizes {
-                if excess == 0 {
+            // Sizes are estimates, so that one round may not be enough.
+            while len > limit {
+                let mut sizes: Vec<(usize, usize)> = self
+                    .tree
+                    .details(index)
+                    .enumerate()
+                    .filter(|(_, detail)| choose(detail))
+                    .map(|(position, detail)| (Self::detail_len(&self.tree, detail, scratch), position))
+                    .collect();
+                if sizes.is_empty() {
                     break;
                 }
-                excess = excess.saturating_sub(size);
-                dropped.push(position);
+                sizes.sort_unstable_by(|a, b| b.cmp(a));
+                // The mark itself takes room.
+                let mut excess = len + 80 - limit;
+                let mut dropped = vec![];
+                for (size, position) in sizes {
+                    if excess == 0 {
+                        break;
+                    }
+                    excess = excess.saturating_sub(size);
+                    dropped.push(position);
+                }
+                dropped.sort_unstable();
+                let mut position = 0;
+                self.tree.remove_details(index, |_, _| {
+                    position += 1;
+                    dropped.binary_search(&(position - 1)).is_ok()
+                });
+                let cut = &mut self.tree.node_mut(index).cut;
+                *[&mut cut.stack, &mut cut.metadata, &mut cut.links, &mut cut.annotations, &mut cut.exceptions][step] =
+                    true;
+                len = self.own_len(index, scratch);
             }
-            dropped.sort_unstable();
-            let mut position = 0;
-            self.tree.remove_details(index, |_, _| {
-                position += 1;
-                dropped.binary_search(&(position - 1)).is_ok()
-            });
-            let cut = &mut self.tree.node_mut(index).cut;
-            *[&mut cut.stack, &mut cut.metadata, &mut cut.annotations, &mut cut.exceptions][step] = true;
-            len = self.own_len(index, scratch);
         }
         (len <= limit).then_some(len)
     }

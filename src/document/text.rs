@@ -38,7 +38,7 @@ impl SegmentName {
     /// When nothing legible is left: the name is empty or consists of replaced characters only.
     pub fn new(name: &str) -> Result<Self, InvalidNameError> {
         let repaired = repair(name, MAX_NAME, is_name_char);
-        match repaired.chars().all(|c| c == '_' || c == ' ') {
+        match repaired.chars().all(|c| c == '_' || c.is_whitespace()) {
             true => Err(InvalidNameError(cut(name, MAX_STRING).to_owned())),
             false => Ok(Self(repaired.into())),
         }

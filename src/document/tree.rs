@@ -8,7 +8,8 @@ use std::{borrow::Cow, cell::RefCell};
 
 use super::{
     annotation::AnnotationValue,
-    cause::Description,
+    cause::{Description, Exception},
+    split::MAX_DOCUMENT,
     text::{MAX_STRING, MAX_VALUE, cut, repair_key, repair_name},
 };
 use crate::id::{SegmentId, TraceId};
@@ -110,6 +111,7 @@ pub(crate) struct Cut {
     pub(crate) metadata: bool,
     pub(crate) annotations: bool,
     pub(crate) exceptions: bool,
+    pub(crate) links: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -177,6 +179,8 @@ pub(crate) struct Tree {
     /// First of the chain of vacant places.
     vacant: Index,
     vacancies: u32,
+    /// What was left when it was last rewritten; it is not worth that again before it has doubled.
+    rewritten: usize,
 }
 
 thread_local! {
@@ -198,11 +202,7 @@ impl Tree {
         if !small || self.nodes.capacity() == 0 {
             return;
         }
-        self.text.clear();
-        self.nodes.clear();
-        self.attributes.clear();
-        self.open = 0;
-        self.vacancies = 0;
+        self.clear();
         // While the thread ends there is no next tree.
         let _ = SPARES.try_with(|spares| {
             let mut spares = spares.borrow_mut();
@@ -210,6 +210,16 @@ impl Tree {
                 spares.push(self);
             }
         });
+    }
+
+    fn clear(&mut self) {
+        self.text.clear();
+        self.nodes.clear();
+        self.attributes.clear();
+        self.open = 0;
+        self.vacant = NONE;
+        self.vacancies = 0;
+        self.rewritten = 0;
     }
 
     /// Opens an entity below `parent`, or the first one of a tree if that is [`NONE`].
@@ -305,8 +315,12 @@ impl Tree {
     }
 
     /// Whether more can be said about the entities here; a tree without bounds would be memory without bounds.
-    pub(crate) fn has_room(&self) -> bool {
-        self.text.len() < MAX_TEXT && self.attributes.len() < MAX_ATTRIBUTES
+    pub(crate) fn has_room(&mut self) -> bool {
+        let has_room = |tree: &Self| tree.text.len() < MAX_TEXT && tree.attributes.len() < MAX_ATTRIBUTES;
+        if !has_room(self) && self.weight() > self.rewritten + MAX_DOCUMENT {
+            self.compact();
+        }
+        has_room(self)
     }
 
     /// Whether no entity of the tree is open.
@@ -396,7 +410,7 @@ impl Tree {
         mut new_id: impl FnMut() -> SegmentId,
     ) {
         let known: Vec<_> =
-            description.exceptions.iter().map(|exception| self.described_below(index, &exception.message)).collect();
+            description.exceptions.iter().map(|exception| self.described_below(index, exception)).collect();
         let first_known = known.iter().position(Option::is_some).unwrap_or(known.len());
         if let (0, Some(Some(id))) = (first_known, known.first()) {
             if !self.details(index).any(|detail| matches!(detail, Detail::CauseReference(_) | Detail::Exception { .. }))
@@ -431,31 +445,28 @@ impl Tree {
         }
     }
 
-    /// The exception with this message at a direct child that failed.
-    fn described_below(&self, index: Index, message: &str) -> Option<SegmentId> {
+    /// The same exception at a direct child that failed; of several children, at the one that began last.
+    fn described_below(&self, index: Index, exception: &Exception) -> Option<SegmentId> {
+        let described = |detail: &Detail| match *detail {
+            Detail::Exception { id, kind, message, .. } => {
+                exception.is_described_as(self.str(kind), self.str(message)).then_some(id)
+            }
+            _ => None,
+        };
+        // The child may itself refer to a deeper one, which it does not describe again.
+        let referred = |detail: &Detail| match *detail {
+            Detail::CauseReference(id) => self.attributes.iter().find_map(|attribute| match attribute.detail {
+                Detail::Exception { id: deeper, .. } if deeper == id => described(&attribute.detail),
+                _ => None,
+            }),
+            _ => None,
+        };
         let failed = self.children(index).filter(|child| self.node(*child).fault || self.node(*child).error);
         failed
-            .flat_map(|child| self.details(child))
-            .find_map(|detail| match detail {
-                Detail::Exception { id, message: known, .. } if self.str(*known) == message => Some(*id),
-                _ => None,
+            .filter_map(|child| {
+                self.details(child).find_map(described).or_else(|| self.details(child).find_map(referred))
             })
-            .or_else(|| {
-                // The child may itself refer to a deeper one, whose message it does not repeat.
-                self.children(index).find_map(|child| {
-                    self.details(child).find_map(|detail| match detail {
-                        Detail::CauseReference(id) if self.message_of(*id) == Some(message) => Some(*id),
-                        _ => None,
-                    })
-                })
-            })
-    }
-
-    fn message_of(&self, exception: SegmentId) -> Option<&str> {
-        self.attributes.iter().find_map(|attribute| match attribute.detail {
-            Detail::Exception { id, message, .. } if id == exception => Some(self.str(message)),
-            _ => None,
-        })
+            .last()
     }
 
     /// Removes the attributes of a node that `drop` chooses.
@@ -496,12 +507,24 @@ impl Tree {
             pending[children..].reverse();
             self.vacate(source);
         }
+        if self.open == 0 {
+            self.clear();
+        }
         detached
     }
 
-    /// Detaches closed entities whose parents are open until about `weight` is left, so that a long-lived tree does not
-    /// grow.
-    pub(crate) fn detach_completed(&mut self, weight: usize) -> Vec<Self> {
+    /// Detaches what has completed once it would fill a document, so that a long-lived tree does not grow.
+    pub(crate) fn detach_excess(&mut self) -> Vec<Self> {
+        if self.weight() <= MAX_DOCUMENT.max(2 * self.rewritten) {
+            return Vec::new();
+        }
+        // What has left already, or was replaced, does not count.
+        self.compact();
+        if self.weight() > MAX_DOCUMENT { self.detach_completed(MAX_DOCUMENT / 2) } else { Vec::new() }
+    }
+
+    /// Detaches closed entities whose parents are open until about `weight` is left.
+    fn detach_completed(&mut self, weight: usize) -> Vec<Self> {
         let mut excess = self.weight().saturating_sub(weight);
         let mut completed = Vec::new();
         for parent in 0..self.nodes.len() as Index {
@@ -594,6 +617,7 @@ impl Tree {
         std::mem::swap(&mut self.text, &mut fresh.text);
         std::mem::swap(&mut self.attributes, &mut fresh.attributes);
         fresh.recycle();
+        self.rewritten = self.weight();
     }
 
     fn insert(&mut self, node: Node) -> Index {

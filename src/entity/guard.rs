@@ -22,20 +22,22 @@ pub struct Subsegment(Guard);
 #[derive(Debug)]
 struct Guard {
     entity: Entity,
+    /// What the thread gets while it is current: whatever comes back, the guard closes its own.
+    lent: Entity,
     /// A guard that begins during a panic does not belong to it.
     panicking: bool,
 }
 
 impl Guard {
     fn new(entity: Entity) -> Self {
-        Self { entity, panicking: thread::panicking() }
+        Self { entity, lent: Entity::none(), panicking: thread::panicking() }
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
         if thread::panicking() && !self.panicking {
-            self.entity.add_cause(|| Description::of_text("panic", "the thread panicked", false));
+            self.entity.add_cause(Description::of_unknown_panic);
             self.entity.set_fault();
         }
         self.entity.close();
@@ -60,7 +62,11 @@ macro_rules! guard {
 
             /// The handle, to be lent to the thread as its current entity.
             pub(crate) fn entity_mut(&mut self) -> &mut Entity {
-                &mut self.0.entity
+                let Guard { entity, lent, .. } = &mut self.0;
+                if !lent.is(entity) {
+                    *lent = entity.clone();
+                }
+                lent
             }
         }
 

@@ -27,16 +27,20 @@
 //! they would fill a document.
 
 mod guard;
+mod metadata;
 mod recording;
 
-use std::sync::Arc;
+use std::{
+    panic::{self, AssertUnwindSafe},
+    sync::Arc,
+};
 
 use http::StatusCode;
 use serde::Serialize;
 
 pub use self::guard::{Segment, Subsegment};
+use self::metadata::Refused;
 pub(crate) use self::recording::Recording;
-use self::recording::Refused;
 use crate::{
     context::Entered,
     document::{AnnotationValue, AsError, Description, Index, Namespace, Node, Tree},
@@ -90,6 +94,11 @@ impl Entity {
         matches!(self.0, Inner::None)
     }
 
+    /// Whether both are handles to the same.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.id() == other.id() && self.trace_id() == other.trace_id()
+    }
+
     /// The id of the trace, also of one that is not recorded: for logs.
     #[must_use]
     pub fn trace_id(&self) -> Option<TraceId> {
@@ -137,8 +146,8 @@ impl Entity {
 
     /// Adds metadata in the namespace `default`: kept with the trace, and not searched.
     ///
-    /// The value is any that can be JSON. One that cannot, or that is larger than 64,000 bytes, is refused and counted;
-    /// the document tells of the latter in its own metadata (`tower_xray.cut`).
+    /// The value is any that can be JSON. One that cannot, that is larger than 64,000 bytes or nested deeper than 40
+    /// levels, is refused and counted; the document tells of the latter two in its own metadata (`tower_xray.cut`).
     pub fn add_metadata(&self, key: &str, value: impl Serialize) {
         self.add_metadata_in("default", key, value);
     }
@@ -147,7 +156,7 @@ impl Entity {
     pub fn add_metadata_in(&self, namespace: &str, key: &str, value: impl Serialize) {
         let Inner::Recorded { recording, index, id } = &self.0 else { return };
         // Serializing runs the caller's code, so it happens before anything is locked.
-        match recording::to_bounded_json(&value) {
+        match metadata::to_json(&value) {
             Ok(json) => recording.describe(*index, *id, |tree| tree.add_metadata(*index, namespace, key, &json)),
             Err(refused) => {
                 recording.refuse();
@@ -242,8 +251,11 @@ impl Entity {
     /// Records a cause; `describe` runs before anything is locked, since it runs the caller's code.
     pub(crate) fn add_cause(&self, describe: impl FnOnce() -> Description) {
         let Inner::Recorded { recording, index, id } = &self.0 else { return };
-        let description = recording.with_stack(describe());
-        recording.add_exceptions(*index, *id, &description);
+        // An error that cannot be written down is not worth a panic.
+        match panic::catch_unwind(AssertUnwindSafe(describe)) {
+            Ok(description) => recording.add_exceptions(*index, *id, &recording.with_stack(description)),
+            Err(_) => recording.refuse(),
+        }
     }
 
     /// Records the status of a response, and what it says about errors.

@@ -2,15 +2,12 @@
 
 use std::{
     cell::RefCell,
-    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use serde::Serialize;
-
 use super::Entity;
 use crate::{
-    document::{Description, Index, Kind, MAX_DOCUMENT, NONE, SegmentDocument, Tree},
+    document::{Description, Index, Kind, NONE, SegmentDocument, Tree},
     header::TraceHeader,
     id::{SegmentId, TraceId},
     recorder::{Recorder, clock::Moment},
@@ -147,20 +144,15 @@ impl Recording {
         if !tree.close(index, id, end) {
             return;
         }
-        if id == self.segment_id {
-            let segment = tree.detach(index);
-            drop(tree);
-            self.emit(segment, Kind::Segment);
-        } else if tree.parent(index) == NONE {
-            let subsegment = tree.detach(index);
-            drop(tree);
+        let kind = if id == self.segment_id { Kind::Segment } else { Kind::Subsegment };
+        let own = (tree.parent(index) == NONE).then(|| tree.detach(index));
+        let excess = tree.detach_excess();
+        drop(tree);
+        if let Some(own) = own {
+            self.emit(own, kind);
+        }
+        for subsegment in excess {
             self.emit(subsegment, Kind::Subsegment);
-        } else if tree.weight() > MAX_DOCUMENT {
-            let completed = tree.detach_completed(MAX_DOCUMENT / 2);
-            drop(tree);
-            for subsegment in completed {
-                self.emit(subsegment, Kind::Subsegment);
-            }
         }
     }
 
@@ -173,40 +165,4 @@ impl Recording {
         // A panic of the caller's code while the tree is locked leaves it usable: every change is made at once.
         self.tree.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// A value as JSON text.
-pub(super) fn to_bounded_json(value: &impl Serialize) -> Result<String, Refused> {
-    struct Bounded {
-        json: Vec<u8>,
-        full: bool,
-    }
-
-    impl io::Write for Bounded {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            if self.json.len() + bytes.len() > MAX_DOCUMENT {
-                self.full = true;
-                return Err(io::ErrorKind::FileTooLarge.into());
-            }
-            self.json.extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    let mut out = Bounded { json: Vec::new(), full: false };
-    match serde_json::to_writer(&mut out, value) {
-        Ok(()) => String::from_utf8(out.json).map_err(|_| Refused::NotJson),
-        Err(_) if out.full => Err(Refused::TooLarge),
-        Err(_) => Err(Refused::NotJson),
-    }
-}
-
-/// Why metadata is not recorded.
-pub(super) enum Refused {
-    NotJson,
-    TooLarge,
 }

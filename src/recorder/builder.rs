@@ -153,10 +153,8 @@ impl Emitter for Disabled {
 }
 
 /// Says why a recorder cannot be built, and what to write instead.
-#[derive(Debug)]
 pub struct BuildError(Kind);
 
-#[derive(Debug)]
 enum Kind {
     Address(DaemonAddressError),
     Name(InvalidNameError),
@@ -165,20 +163,27 @@ enum Kind {
 
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            Kind::Address(_) => "AWS_XRAY_DAEMON_ADDRESS is not valid",
-            Kind::Name(_) => "AWS_XRAY_TRACING_NAME is not valid",
-            Kind::Thread(_) => "the thread that sends documents cannot be started",
-        })
+        match &self.0 {
+            Kind::Address(error) => write!(f, "AWS_XRAY_DAEMON_ADDRESS: {error}"),
+            Kind::Name(error) => write!(f, "AWS_XRAY_TRACING_NAME: {error}"),
+            Kind::Thread(_) => f.write_str("the thread that sends documents cannot be started"),
+        }
+    }
+}
+
+impl fmt::Debug for BuildError {
+    /// As text: this is what `main` prints of an error.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BuildError({self})")
     }
 }
 
 impl std::error::Error for BuildError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(match &self.0 {
-            Kind::Address(error) => error,
-            Kind::Name(error) => error,
-            Kind::Thread(error) => error,
-        })
+        match &self.0 {
+            Kind::Thread(error) => Some(error),
+            // Their text is part of this one's.
+            Kind::Address(_) | Kind::Name(_) => None,
+        }
     }
 }

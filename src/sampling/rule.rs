@@ -74,7 +74,7 @@ impl Rule {
         let matches = |pattern: &str, value: Option<&str>| {
             pattern == ANY || value.is_some_and(|value| wildcard_match(pattern, value))
         };
-        let host = |host| host_match(&self.host, host);
+        let host = |host| host_match(&self.host, host).is_some();
         matches(&self.url_path, request.url_path)
             && matches(&self.http_method, request.http_method)
             && (self.host == ANY || request.host.is_some_and(host))

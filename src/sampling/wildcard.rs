@@ -42,9 +42,9 @@ pub fn wildcard_match(pattern: &str, text: &str) -> bool {
     pattern.chars().all(|left| left == '*')
 }
 
-/// Whether a host matches a pattern, with its port or without.
-pub(crate) fn host_match(pattern: &str, host: &str) -> bool {
-    wildcard_match(pattern, host) || wildcard_match(pattern, without_port(host))
+/// What of a host matches a pattern: all of it, or all but its port.
+pub(crate) fn host_match<'a>(pattern: &str, host: &'a str) -> Option<&'a str> {
+    [host, without_port(host)].into_iter().find(|host| wildcard_match(pattern, host))
 }
 
 /// The host of `host:port`; an IPv6 address keeps its brackets.

@@ -33,7 +33,9 @@ impl Naming {
         SegmentName::new(name).map(Self::from)
     }
 
-    /// The host of the request if it matches a pattern (`*`, `?`, with the port or without), otherwise `fallback`.
+    /// The host of the request if it matches a pattern (`*`, `?`), otherwise `fallback`.
+    ///
+    /// The port is part of the name only if the pattern asks for it; letters are lower case.
     ///
     /// # Errors
     ///
@@ -59,9 +61,11 @@ impl Naming {
     pub(super) fn name<'a>(&'a self, inbound: &Inbound<'a>) -> Cow<'a, str> {
         match &self.0 {
             Kind::Fixed(name) => Cow::Borrowed(name.as_str()),
-            Kind::ByHost { pattern, fallback } => match inbound.host() {
-                Some(host) if host_match(pattern, host) => Cow::Borrowed(host),
-                _ => Cow::Borrowed(fallback.as_str()),
+            Kind::ByHost { pattern, fallback } => match inbound.host().and_then(|host| host_match(pattern, host)) {
+                // One service has one name, however its clients write it.
+                Some(host) if host.bytes().any(|byte| byte.is_ascii_uppercase()) => host.to_ascii_lowercase().into(),
+                Some(host) => Cow::Borrowed(host),
+                None => Cow::Borrowed(fallback.as_str()),
             },
             Kind::By(name) => Cow::Owned(name(inbound.parts)),
         }

@@ -18,7 +18,7 @@ fn told(say: impl FnOnce(&Segment)) -> (Value, u64) {
     (serde_json::from_str(&document.to_json()).unwrap(), recorder.stats().refused)
 }
 
-mod annotations {
+mod values {
     use super::*;
 
     #[test]
@@ -234,14 +234,15 @@ mod metadata {
     }
 
     #[test]
-    fn what_is_larger_than_a_document_is_refused_and_counted() {
+    fn what_is_larger_than_a_document_is_refused_counted_and_told() {
         let (document, refused) = told(|segment| {
             segment.add_metadata("megabytes", "x".repeat(10 << 20));
             segment.add_metadata("escaped", "\u{1}".repeat(12_000));
             segment.add_metadata("fits", "x".repeat(50_000));
         });
         assert_eq!(refused, 2);
-        assert_eq!(document["metadata"], json!({ "default": { "fits": "x".repeat(50_000) } }));
+        let expected = json!({ "default": { "fits": "x".repeat(50_000) }, "tower_xray": { "cut": ["metadata"] } });
+        assert_eq!(document["metadata"], expected);
     }
 
     #[test]

@@ -27,7 +27,7 @@ use crate::{
 
 /// An error with a text and perhaps a source.
 #[derive(Debug)]
-struct Failure(String, Option<Box<Failure>>);
+struct Failure(String, Option<Box<Self>>);
 
 impl Failure {
     fn new(text: &str) -> Self {
@@ -160,7 +160,7 @@ fn a_chain_without_end_is_not_followed_for_ever() {
 
     impl Error for Endless {
         fn source(&self) -> Option<&(dyn Error + 'static)> {
-            Some(&Endless)
+            Some(&Self)
         }
     }
 

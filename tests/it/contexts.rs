@@ -112,19 +112,15 @@ async fn a_spawned_task_belongs_to_the_segment_only_if_it_is_taken_along() {
 async fn a_spawned_task_that_outlives_the_segment_is_sent_when_it_ends() {
     let (recorder, documents) = recorder();
     let (go, wait) = tokio::sync::oneshot::channel::<()>();
-    let task = in_segment(&recorder, async {
-        tokio::spawn(
-            async {
-                wait.await.unwrap();
-                ready(()).in_subsegment("mail").await;
-            }
-            .in_current_segment(),
-        )
-    })
-    .await;
+    let mail = async {
+        wait.await.unwrap();
+        ready(()).in_subsegment("mail").await;
+    };
+    let mut task = None;
+    in_segment(&recorder, async { task = Some(tokio::spawn(mail.in_current_segment())) }).await;
     assert_eq!(outline(&documents.take()), ["report"]);
     go.send(()).unwrap();
-    task.await.unwrap();
+    task.unwrap().await.unwrap();
     let document = documents.take_one();
     assert!(document.is_subsegment());
     assert_eq!(document.name(), "mail");
@@ -150,13 +146,11 @@ async fn futures_that_take_turns_on_one_thread_do_not_mix() {
 #[tokio::test]
 async fn the_parent_is_the_one_where_the_adapter_was_called() {
     let (recorder, documents) = recorder();
-    let (made, _) = tokio::join!(
-        in_segment(&recorder, async { ready(()).in_subsegment("made here") }),
-        in_segment(&recorder, async {}),
-    );
-    assert_eq!(outline(&documents.take()), ["report", "report"]);
+    let mut made = None;
+    in_segment(&recorder, async { made = Some(ready(()).in_subsegment("made here")) }).await;
+    assert_eq!(outline(&documents.take()), ["report"]);
     let other = recorder.begin_segment("other");
-    made.in_entity(&other).await;
+    made.unwrap().in_entity(&other).await;
     other.close();
     assert_eq!(outline(&documents.take()), ["made here < nobody", "other"]);
 }

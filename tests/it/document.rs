@@ -274,7 +274,7 @@ proptest! {
         let read = assert_valid_json(&written);
         // Read by the standard library, since this parser rounds a little.
         let text = written.split_once("\"float\":").and_then(|(_, rest)| rest.split([',', '}']).next());
-        prop_assert_eq!(text.map(|text| text.parse()), float.is_finite().then_some(Ok(float)));
+        prop_assert_eq!(text.map(str::parse::<f64>), float.is_finite().then_some(Ok(float)));
         let safe = integer.unsigned_abs() <= 1 << 53;
         let expected = if safe { json!(integer) } else { json!(integer.to_string()) };
         prop_assert_eq!(&read["annotations"]["integer"], &expected);

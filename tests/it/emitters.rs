@@ -197,8 +197,7 @@ mod a_users {
 
     #[test]
     fn emitter_that_panics_while_the_program_panics_does_not_abort_it() {
-        let emitter = Arc::new(Panicking::default());
-        let recorder = emitting_to(emitter.clone());
+        let recorder = emitting_to(Panicking::default());
         recorder.begin_segment("a").close();
         let caught = catch_unwind(AssertUnwindSafe(|| {
             let _segment = recorder.begin_segment("b");

@@ -15,11 +15,11 @@ fn variables<const N: usize>(
     move |name| variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| value.clone())
 }
 
-/// Why there is no recorder in an environment with this variable: the error, and where it comes from.
+/// Why there is no recorder in an environment with this variable.
 fn refused(variable: &'static str, value: &str) -> String {
     let environment = variables([(variable, value.to_owned())]);
     let error = Recorder::builder().environment(environment).emitter(InMemoryEmitter::new()).build().unwrap_err();
-    format!("{error}: {}", error.source().unwrap())
+    error.to_string()
 }
 
 /// What a socket has received by now.
@@ -60,7 +60,7 @@ fn the_daemon_address_of_the_environment_goes_before_that_of_the_code() {
 fn a_daemon_address_that_is_none_is_an_error_that_says_what_to_write() {
     assert_eq!(
         refused("AWS_XRAY_DAEMON_ADDRESS", "xray"),
-        "AWS_XRAY_DAEMON_ADDRESS is not valid: daemon address \"xray\" has no port: write `127.0.0.1:2000`, \
+        "AWS_XRAY_DAEMON_ADDRESS: daemon address \"xray\" has no port: write `127.0.0.1:2000`, \
          `xray.internal:2000`, `[::1]:2000`, or `tcp:127.0.0.1:2000 udp:127.0.0.1:2000`",
     );
 }
@@ -92,7 +92,7 @@ async fn the_tracing_name_replaces_the_name_of_the_layer() {
 fn a_tracing_name_of_which_nothing_is_left_is_an_error_that_says_what_to_write() {
     assert_eq!(
         refused("AWS_XRAY_TRACING_NAME", "***"),
-        "AWS_XRAY_TRACING_NAME is not valid: \"***\" is no name for X-Ray: write at least one letter or number \
+        "AWS_XRAY_TRACING_NAME: \"***\" is no name for X-Ray: write at least one letter or number \
          (allowed: letters, numbers, spaces and _.:/%&#=+-@)",
     );
 }

@@ -4,6 +4,27 @@
 
 mod support;
 
+mod annotations;
+mod causes;
 mod client;
+mod contexts;
+mod daemon_address;
+mod document;
+mod emitters;
+mod environment;
+mod header;
+mod id;
 mod local;
+mod naming;
+mod outline;
+mod outliving;
+mod panics;
+mod propagation;
+mod recording;
+mod reservoir;
+mod sampling;
 mod server;
+mod split;
+mod udp;
+mod w3c;
+mod wildcard;

@@ -4,7 +4,11 @@ use std::collections::HashMap;
 
 use proptest::{collection::vec, prelude::*};
 use serde_json::Value;
-use tower_xray::{Entity, Segment, Subsegment, emitter::InMemoryEmitter};
+use tower_xray::{
+    Entity, Segment, Subsegment,
+    document::{EntityDocument, SegmentDocument},
+    emitter::InMemoryEmitter,
+};
 
 use crate::{
     outline::{entities, outline, parents, text},
@@ -169,8 +173,8 @@ fn subsegments_that_pile_up_leave_before_their_segment() {
     let rest = documents.take();
     let [segment, open] = &rest[..] else { panic!("{rest:?}") };
     assert_eq!(open.name(), "open");
-    let numbers = early.iter().map(|document| document.name());
-    let numbers = numbers.chain(segment.subsegments().map(|step| step.name()));
+    let numbers = early.iter().map(SegmentDocument::name);
+    let numbers = numbers.chain(segment.subsegments().map(EntityDocument::name));
     assert!(numbers.eq((0..1_000).map(|number| number.to_string())), "each once, in their order");
 }
 

@@ -34,7 +34,11 @@ async fn every_adapter_records_the_payload_once_and_lets_the_panic_pass() {
         tokio::task::yield_now().await;
         capture_blocking::<(), std::fmt::Error, _>("blocking", || panic!("lost {}", 7)).unwrap();
     };
-    let captured = async { capture("captured", async { Ok::<_, std::fmt::Error>(inner.await) }).await.unwrap() };
+    let inner = async {
+        inner.await;
+        Ok::<_, std::fmt::Error>(())
+    };
+    let captured = async { capture("captured", inner).await.unwrap() };
     let work = async { captured.in_subsegment("outer").await }.in_entity(&segment);
     assert_eq!(panic_of(work).await, "lost 7");
     assert!(current().is_none());

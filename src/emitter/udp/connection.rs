@@ -79,30 +79,35 @@ impl Connection {
         if self.addresses.is_empty() {
             return Sent::Unresolved;
         }
-        match self.attempt(datagram, now) {
-            // The error belongs to a datagram before this one, so this one has not been sent yet.
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-                self.try_next_address();
-                match self.attempt(datagram, now) {
-                    Ok(()) => Sent::EarlierRefused,
-                    Err(error) => classify(&error),
+        let (mut refusals, mut earlier) = (0, false);
+        loop {
+            match self.attempt(datagram, now) {
+                Ok(true) => return if earlier { Sent::EarlierRefused } else { Sent::Yes },
+                Ok(false) => {
+                    refusals += 1;
+                    if refusals == self.addresses.len() {
+                        return Sent::Refused;
+                    }
+                }
+                // The error belongs to a datagram before this one, so this one has not been sent yet.
+                Err(error) if error.kind() == ErrorKind::ConnectionRefused && !earlier => earlier = true,
+                Err(error) => {
+                    let sent = classify(&error);
+                    if sent == Sent::Failed {
+                        // The network may have changed: start over with a new socket, but not for every datagram.
+                        self.socket = None;
+                        self.next_connect = now + RETRY_AFTER;
+                        self.current += 1;
+                    }
+                    return sent;
                 }
             }
-            Err(error) => {
-                let sent = classify(&error);
-                if sent == Sent::Failed {
-                    // The network may have changed: start over with a new socket, but not for every datagram.
-                    self.socket = None;
-                    self.next_connect = now + RETRY_AFTER;
-                    self.current += 1;
-                }
-                sent
-            }
-            Ok(()) => Sent::Yes,
+            self.try_next_address();
         }
     }
 
-    fn attempt(&mut self, datagram: &[u8], now: Instant) -> io::Result<()> {
+    /// Sends to the address in use; false if its host says at once that nobody listens there, as the own host does.
+    fn attempt(&mut self, datagram: &[u8], now: Instant) -> io::Result<bool> {
         if self.socket.is_none() && now >= self.next_connect {
             match connect(self.addresses[self.current % self.addresses.len()]) {
                 Ok(socket) => self.socket = Some(socket),
@@ -117,8 +122,14 @@ impl Connection {
         loop {
             match socket.send(datagram) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                result => return result.map(drop),
+                Err(error) => return Err(error),
+                Ok(_) => break,
             }
+        }
+        match socket.take_error() {
+            Ok(Some(error)) if error.kind() == ErrorKind::ConnectionRefused => Ok(false),
+            Ok(Some(error)) => Err(error),
+            Ok(None) | Err(_) => Ok(true),
         }
     }
 

@@ -131,11 +131,11 @@ impl Queue {
         state.closed = true;
         state.ended = true;
         let left = state.datagrams.len();
-        self.counters.shutdown(left as u64);
         state.datagrams.clear();
-        for flush in std::mem::take(&mut state.flushes) {
-            flush.done.finish(left);
-        }
+        let flushes = std::mem::take(&mut state.flushes);
+        drop(state);
+        self.counters.shutdown(left as u64);
+        flushes.into_iter().for_each(|flush| flush.done.finish(left));
     }
 
     /// Wakes the thread for something other than a document.
@@ -169,6 +169,12 @@ impl Queue {
         Work { flushes: std::mem::take(&mut state.flushes), closed: state.closed }
     }
 
+    /// Whether what is not sent yet takes more than half of the room.
+    pub(super) fn is_half_full(&self) -> bool {
+        let state = self.lock();
+        state.datagrams.bytes.len() + state.in_flight > self.max_bytes / 2
+    }
+
     /// Waits until something other than a document happens, at most until `deadline`.
     pub(super) fn wait_for_poke(&self, deadline: Instant) {
         let mut state = self.lock();
@@ -192,12 +198,16 @@ impl Queue {
             state.datagrams.clear();
             self.counters.shutdown(left as u64);
         }
+        let mut over = Vec::new();
         for list in [flushes, &mut state.flushes] {
             let expired = |flush: &FlushRequest| abandon || now >= flush.deadline;
-            let (over, pending) = std::mem::take(list).into_iter().partition::<Vec<_>, _>(expired);
+            let (expired, pending) = std::mem::take(list).into_iter().partition::<Vec<_>, _>(expired);
             *list = pending;
-            over.into_iter().for_each(|flush| flush.done.finish(left));
+            over.extend(expired);
         }
+        // Whoever is woken may run at once, and emit.
+        drop(state);
+        over.into_iter().for_each(|flush| flush.done.finish(left));
         abandon
     }
 

@@ -10,12 +10,14 @@ use super::{
     queue::{Datagrams, FlushRequest, Queue, Work},
 };
 
-/// A receiver with a default socket buffer (208 KiB, counted with the kernel's own overhead) takes a train this long
-/// while it is busy with something else.
-const TRAIN_DATAGRAMS: usize = 32;
+/// A receiver with a default socket buffer (208 KiB, counted with the kernel's own overhead) takes several trains this
+/// long while it is busy with something else.
+const TRAIN_DATAGRAMS: usize = 16;
 const TRAIN_BYTES: usize = 64 * 1024;
-/// The pause after a train.
-const TRAIN_GAP: Duration = Duration::from_micros(200);
+/// The pause after a train, as long as the queue has room: a receiver may be busy for several of them.
+const GAP: Duration = Duration::from_millis(2);
+/// The pause when the queue is filling up.
+const SHORT_GAP: Duration = Duration::from_micros(200);
 
 /// Sends until the queue is closed.
 pub(super) fn run(queue: &Queue, mut connection: Connection) {
@@ -32,8 +34,8 @@ pub(super) fn run(queue: &Queue, mut connection: Connection) {
     let mut train = Train::default();
     loop {
         let Work { mut flushes, closed } = queue.next(&mut batch);
-        wait_for_address(queue, &mut connection, &batch, &flushes);
-        if !queue.checkpoint(batch.len(), &mut flushes) {
+        let abandoned = wait_for_address(queue, &mut connection, &batch, &mut flushes);
+        if !abandoned && !queue.checkpoint(batch.len(), &mut flushes) {
             send_all(queue, &mut connection, &batch, &mut train, &mut flushes);
         }
         for flush in flushes {
@@ -45,15 +47,23 @@ pub(super) fn run(queue: &Queue, mut connection: Connection) {
     }
 }
 
-/// Lets the first lookup of a host name end before anything is sent, unless a flush cannot wait that long.
-fn wait_for_address(queue: &Queue, connection: &mut Connection, batch: &Datagrams, flushes: &[FlushRequest]) {
+/// Lets the first lookup of a host name end before anything is sent.
+///
+/// True if the shutdown cannot wait that long: everything is dropped and counted then.
+fn wait_for_address(
+    queue: &Queue,
+    connection: &mut Connection,
+    batch: &Datagrams,
+    flushes: &mut Vec<FlushRequest>,
+) -> bool {
     while batch.len() > 0 && connection.is_resolving(Instant::now()) {
         let deadline = queue.next_deadline(flushes);
         queue.wait_for_poke(deadline.unwrap_or_else(|| Instant::now() + Duration::from_secs(60)));
-        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            return;
+        if queue.checkpoint(batch.len(), flushes) {
+            return true;
         }
     }
+    false
 }
 
 fn send_all(
@@ -78,11 +88,15 @@ fn send_all(
             if queue.checkpoint(batch.len() - position - 1, flushes) {
                 return;
             }
+            let gap = if queue.is_half_full() { SHORT_GAP } else { GAP };
             // Close to a deadline, sending fast and perhaps losing some beats not sending at all.
+            let left = (batch.len() - position).div_ceil(TRAIN_DATAGRAMS) as u32;
             let deadline = queue.next_deadline(flushes);
-            if deadline.is_none_or(|deadline| deadline.saturating_duration_since(Instant::now()) > 100 * TRAIN_GAP) {
+            let hurry = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()) / (4 * left));
+            let gap = hurry.map_or(gap, |hurry| gap.min(hurry));
+            if gap >= SHORT_GAP {
                 #[expect(clippy::disallowed_methods, reason = "only the sending thread waits")]
-                thread::sleep(TRAIN_GAP);
+                thread::sleep(gap);
             }
         }
     }

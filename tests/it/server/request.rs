@@ -124,7 +124,9 @@ async fn names_are_fixed_or_follow_the_host_or_a_closure() {
     assert_eq!(name("", "shop.example.com").await, "unknown");
     let by_host = || Naming::by_host("*.example.com", "orders").unwrap();
     assert_eq!(name(by_host(), "shop.example.com").await, "shop.example.com");
-    assert_eq!(name(by_host(), "shop.example.com:8080").await, "shop.example.com:8080");
+    assert_eq!(name(by_host(), "Shop.example.com:8080").await, "shop.example.com");
+    let with_port = Naming::by_host("*.example.com:*", "orders").unwrap();
+    assert_eq!(name(with_port, "shop.example.com:8080").await, "shop.example.com:8080");
     assert_eq!(name(by_host(), "evil.example.org").await, "orders");
     assert_eq!(name(Naming::by(|parts| format!("{}-v2", parts.method)), "a").await, "GET-v2");
     assert_eq!(name(Naming::by(|_| "a?b*c".to_owned()), "a").await, "a_b_c");
