@@ -63,7 +63,8 @@ where
 
 /// Runs futures in the context of an entity.
 pub trait FutureExt: Future + Sized {
-    /// Runs it in a subsegment of the entity that is current now, from its first poll to its end.
+    /// Runs it in a subsegment of the entity that is current now (or at its first poll, if there is none now), from its
+    /// first poll to its end.
     ///
     /// A panic is recorded as the subsegment's fault, and goes on.
     fn in_subsegment(self, name: impl Into<Cow<'static, str>>) -> InSubsegment<Self> {
@@ -124,7 +125,11 @@ impl<F: Future> InSubsegment<F> {
         record: impl FnOnce(&Entity, &F::Output),
     ) -> Poll<F::Output> {
         let this = self.project();
-        let subsegment = this.subsegment.get_or_insert_with(|| this.parent.begin_subsegment(this.name));
+        let subsegment = this.subsegment.get_or_insert_with(|| {
+            // Whoever polls may know more than whoever has built the future.
+            let parent = if this.parent.is_none() { &current() } else { &*this.parent };
+            parent.begin_subsegment(this.name)
+        });
         match enter(subsegment.entity_mut(), || this.future.poll(cx)) {
             Ok(poll) => {
                 let output = ready!(poll);

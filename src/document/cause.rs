@@ -35,8 +35,8 @@ pub enum Boxed {}
 
 /// Anything that an exception can be made of: errors ([`Typed`]) and pointers to errors ([`Boxed`]).
 ///
-/// No type is both, so functions such as [`capture`](crate::capture) infer `Kind`; layers ask for it by
-/// [`boxed_errors`](crate::XRayLayer::boxed_errors).
+/// Hardly a type is both (an `Arc<dyn Error>` is), so functions such as [`capture`](crate::capture) infer `Kind`; layers
+/// ask for it by [`boxed_errors`](crate::XRayLayer::boxed_errors).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be recorded as an exception",
     label = "neither an error nor a box of one",

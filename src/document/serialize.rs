@@ -5,7 +5,7 @@
 
 use super::{
     segment::{Kind, SegmentDocument},
-    text::MAX_STRING,
+    text::{MAX_STRING, cut},
     tree::{Cut, Detail, Http, Index, NONE, Namespace, Node, Scalar, Text, Tree},
 };
 use crate::id::{SegmentId, TraceId, ascii};
@@ -171,7 +171,7 @@ impl SegmentDocument {
         out.extend_from_slice(self.service.fields.as_bytes());
         if let Some(rule) = &self.rule_name {
             write_key(key!("sampling_rule_name"), out);
-            write_text(rule, out);
+            write_text(cut(rule, MAX_STRING), out);
         }
         out.extend_from_slice(b"}}");
     }
@@ -458,10 +458,10 @@ pub(crate) struct Service {
 impl Service {
     pub(crate) fn new(origin: Option<&str>, version: Option<&str>) -> Self {
         let mut out = Vec::new();
-        write_string(key!("origin"), origin.unwrap_or_default(), &mut out);
+        write_string(key!("origin"), cut(origin.unwrap_or_default(), MAX_STRING), &mut out);
         out.extend_from_slice(b",\"service\":{\"runtime\":\"rustc\"");
         write_string(key!("runtime_version"), env!("TOWER_XRAY_RUSTC_VERSION"), &mut out);
-        write_string(key!("version"), super::text::cut(version.unwrap_or_default(), MAX_STRING), &mut out);
+        write_string(key!("version"), cut(version.unwrap_or_default(), MAX_STRING), &mut out);
         out.extend_from_slice(b"},\"aws\":{\"xray\":{\"sdk\":");
         write_text(SDK, &mut out);
         write_string(key!("sdk_version"), env!("CARGO_PKG_VERSION"), &mut out);

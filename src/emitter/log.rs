@@ -27,13 +27,15 @@ pub struct LogEmitter<W>(Mutex<Log<W>>);
 struct Log<W> {
     writer: W,
     line: Vec<u8>,
+    /// A line was not written to its end.
+    torn: bool,
     stats: EmitterStats,
 }
 
 impl<W: Write + Send> LogEmitter<W> {
     /// Writes to this writer.
     pub fn new(writer: W) -> Self {
-        Self(Mutex::new(Log { writer, line: Vec::new(), stats: EmitterStats::default() }))
+        Self(Mutex::new(Log { writer, line: Vec::new(), torn: false, stats: EmitterStats::default() }))
     }
 }
 
@@ -51,11 +53,16 @@ impl<W> LogEmitter<W> {
 impl<W: Write + Send> Emitter for LogEmitter<W> {
     fn emit(&self, document: SegmentDocument) {
         let mut log = self.log();
-        let Log { writer, line, stats } = &mut *log;
+        let Log { writer, line, torn, stats } = &mut *log;
         line.clear();
+        if *torn {
+            line.push(b'\n');
+        }
         document.write(line);
         line.push(b'\n');
-        match writer.write_all(line) {
+        let written = writer.write_all(line);
+        *torn = written.is_err();
+        match written {
             Ok(()) => stats.emitted += 1,
             Err(_) => stats.dropped.io += 1,
         }

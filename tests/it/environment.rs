@@ -1,6 +1,6 @@
 //! The variables of the X-Ray SDKs, looked up in a test instead of in the process.
 
-use std::{convert::Infallible, error::Error, io, net::UdpSocket, time::Duration};
+use std::{convert::Infallible, io, net::UdpSocket, time::Duration};
 
 use http::{Request, Response};
 use tower::{Layer, ServiceExt, service_fn};
