@@ -1,0 +1,175 @@
+//! What is said about an entity: annotations, metadata, links, exceptions.
+//!
+//! In: values within the limits of X-Ray, or to be brought within them. Out: attributes chained to a node.
+
+use std::borrow::Cow;
+
+use super::{
+    Index, NONE, Tree, chain,
+    node::{Attribute, Detail, Scalar},
+};
+use crate::{
+    document::{
+        annotation::AnnotationValue,
+        cause::{Description, Exception},
+        text::{MAX_VALUE, cut, repair_key},
+    },
+    id::{SegmentId, TraceId},
+};
+
+impl Tree {
+    pub(crate) fn annotate(&mut self, index: Index, key: &str, value: &AnnotationValue<'_>) {
+        let key = repair_key(key);
+        let value = match value {
+            AnnotationValue::Bool(value) => Scalar::Bool(*value),
+            AnnotationValue::Float(value) => Scalar::Float(*value),
+            AnnotationValue::Integer(value) => Scalar::Integer(*value),
+            AnnotationValue::Text(value) => Scalar::Text(self.write(cut(value, MAX_VALUE))),
+        };
+        // Keys that differ by case only would become one in the collector, so they are one here.
+        let same = |tree: &Self, detail: &Detail| match detail {
+            Detail::Annotation { key: old, .. } => tree.str(*old).eq_ignore_ascii_case(&key),
+            _ => false,
+        };
+        match self.find(index, same) {
+            Some(place) => {
+                if let Detail::Annotation { value: old, .. } = &mut self.attributes[place as usize].detail {
+                    *old = value;
+                }
+            }
+            None => {
+                let key = self.write(&key);
+                self.attach(index, Detail::Annotation { key, value });
+            }
+        }
+    }
+
+    /// `json` is one valid JSON value.
+    pub(crate) fn add_metadata(&mut self, index: Index, namespace: &str, key: &str, json: &str) {
+        // X-Ray segment documents: keys that begin with `AWS.` are reserved.
+        let namespace = &*match namespace.strip_prefix("AWS.") {
+            Some(rest) => Cow::Owned(format!("AWS_{rest}")),
+            None => Cow::Borrowed(namespace),
+        };
+        let json = self.write(json);
+        let same = |tree: &Self, detail: &Detail| match detail {
+            Detail::Metadata { namespace: other, key: old, .. } => {
+                tree.str(*other) == namespace && tree.str(*old).eq_ignore_ascii_case(key)
+            }
+            _ => false,
+        };
+        match self.find(index, same) {
+            Some(place) => {
+                if let Detail::Metadata { json: old, .. } = &mut self.attributes[place as usize].detail {
+                    *old = json;
+                }
+            }
+            None => {
+                let (namespace, key) = (self.write(namespace), self.write(key));
+                self.attach(index, Detail::Metadata { namespace, key, json });
+            }
+        }
+    }
+
+    pub(crate) fn add_link(&mut self, index: Index, trace_id: TraceId, id: SegmentId) {
+        self.attach(index, Detail::Link { trace_id, id });
+    }
+
+    /// Describes an error at an entity; what an entity below it has described already is referred to.
+    pub(crate) fn add_exceptions(
+        &mut self,
+        index: Index,
+        description: &Description,
+        mut new_id: impl FnMut() -> SegmentId,
+    ) {
+        let known: Vec<_> =
+            description.exceptions.iter().map(|exception| self.described_below(index, exception)).collect();
+        let first_known = known.iter().position(Option::is_some).unwrap_or(known.len());
+        if let (0, Some(Some(id))) = (first_known, known.first()) {
+            if !self.details(index).any(|detail| matches!(detail, Detail::CauseReference(_) | Detail::Exception { .. }))
+            {
+                self.attach(index, Detail::CauseReference(*id));
+            }
+            return;
+        }
+        let ids: Vec<SegmentId> = (0..first_known).map(|_| new_id()).collect();
+        for (position, exception) in description.exceptions[..first_known].iter().enumerate() {
+            let kind = self.write_string(&exception.kind);
+            let message = self.write(&exception.message);
+            let cause = ids.get(position + 1).copied().or_else(|| known.get(position + 1).copied().flatten());
+            self.attach(
+                index,
+                Detail::Exception {
+                    id: ids[position],
+                    kind,
+                    message,
+                    remote: exception.remote,
+                    cause,
+                    skipped: exception.skipped,
+                    truncated: if position == 0 { description.truncated } else { 0 },
+                },
+            );
+            if position == 0 {
+                for frame in &description.stack {
+                    let (path, label) = (self.write(&frame.path), self.write(&frame.label));
+                    self.attach(index, Detail::Frame { path, label, line: frame.line });
+                }
+            }
+        }
+    }
+
+    /// The same exception at a direct child that failed; of several children, at the one that began last.
+    fn described_below(&self, index: Index, exception: &Exception) -> Option<SegmentId> {
+        let described = |detail: &Detail| match *detail {
+            Detail::Exception { id, kind, message, .. } => {
+                exception.is_described_as(self.str(kind), self.str(message)).then_some(id)
+            }
+            _ => None,
+        };
+        // The child may itself refer to a deeper one, which it does not describe again.
+        let referred = |detail: &Detail| match *detail {
+            Detail::CauseReference(id) => self.attributes.iter().find_map(|attribute| match attribute.detail {
+                Detail::Exception { id: deeper, .. } if deeper == id => described(&attribute.detail),
+                _ => None,
+            }),
+            _ => None,
+        };
+        let failed = self.children(index).filter(|child| self.node(*child).fault || self.node(*child).error);
+        failed
+            .filter_map(|child| {
+                self.details(child).find_map(described).or_else(|| self.details(child).find_map(referred))
+            })
+            .last()
+    }
+
+    /// Removes the attributes of a node that `drop` chooses.
+    pub(crate) fn remove_details(&mut self, index: Index, mut drop: impl FnMut(&Self, &Detail) -> bool) {
+        let kept: Vec<Index> = chain(self.node(index).first_attribute, |place| self.attributes[place as usize].next)
+            .filter(|place| !drop(self, &self.attributes[*place as usize].detail))
+            .collect();
+        for pair in kept.windows(2) {
+            self.attributes[pair[0] as usize].next = pair[1];
+        }
+        if let Some(last) = kept.last() {
+            self.attributes[*last as usize].next = NONE;
+        }
+        let node = self.node_mut(index);
+        node.first_attribute = kept.first().copied().unwrap_or(NONE);
+        node.last_attribute = kept.last().copied().unwrap_or(NONE);
+    }
+
+    fn attach(&mut self, index: Index, detail: Detail) {
+        let place = self.attributes.len() as Index;
+        self.attributes.push(Attribute { next: NONE, detail });
+        match self.node(index).last_attribute {
+            NONE => self.node_mut(index).first_attribute = place,
+            last => self.attributes[last as usize].next = place,
+        }
+        self.node_mut(index).last_attribute = place;
+    }
+
+    fn find(&self, index: Index, wanted: impl Fn(&Self, &Detail) -> bool) -> Option<Index> {
+        chain(self.node(index).first_attribute, |place| self.attributes[place as usize].next)
+            .find(|place| wanted(self, &self.attributes[*place as usize].detail))
+    }
+}

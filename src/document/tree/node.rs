@@ -1,0 +1,140 @@
+//! Nodes and their attributes: plain old data that refers to the buffers of a tree by position.
+
+use super::{Index, NONE};
+use crate::id::{SegmentId, TraceId};
+
+/// A piece of [`Tree`](super::Tree)'s text; an empty one stands for an absent field.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Text {
+    pub(super) start: u32,
+    pub(super) len: u32,
+}
+
+impl Text {
+    pub(crate) fn is_empty(self) -> bool {
+        self.len == 0
+    }
+}
+
+/// Which kind of call a subsegment records.
+///
+/// X-Ray segment documents know no other namespaces; local work has none.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Namespace {
+    /// A call to an AWS service.
+    Aws,
+    /// Any other downstream call.
+    Remote,
+}
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum State {
+    /// The node has left the tree; its place can be taken again.
+    #[default]
+    Vacant,
+    Open,
+    Closed,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Http {
+    pub(crate) method: Text,
+    pub(crate) url: Text,
+    pub(crate) user_agent: Text,
+    pub(crate) client_ip: Text,
+    pub(crate) x_forwarded_for: bool,
+    pub(crate) traced: bool,
+    pub(crate) status: Option<u16>,
+    pub(crate) content_length: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Node {
+    pub(crate) id: SegmentId,
+    pub(crate) parent_id: Option<SegmentId>,
+    pub(crate) name: Text,
+    pub(crate) state: State,
+    pub(crate) namespace: Option<Namespace>,
+    pub(crate) error: bool,
+    pub(crate) fault: bool,
+    pub(crate) throttle: bool,
+    /// Microseconds since the epoch.
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    pub(crate) http: Http,
+    pub(crate) user: Text,
+    /// What had to be left out: see [`Cut`].
+    pub(crate) cut: Cut,
+    pub(super) parent: Index,
+    pub(super) first_child: Index,
+    pub(super) last_child: Index,
+    pub(super) next_sibling: Index,
+    pub(super) first_attribute: Index,
+    pub(super) last_attribute: Index,
+}
+
+/// What was left out of an entity because it would not fit, told in the document.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Cut {
+    pub(crate) stack: bool,
+    pub(crate) metadata: bool,
+    pub(crate) annotations: bool,
+    pub(crate) exceptions: bool,
+    pub(crate) links: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Scalar {
+    Bool(bool),
+    Float(f64),
+    Integer(i64),
+    Text(Text),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Detail {
+    Annotation {
+        key: Text,
+        value: Scalar,
+    },
+    /// Refers to an exception that another entity of the trace describes.
+    CauseReference(SegmentId),
+    Exception {
+        id: SegmentId,
+        kind: Text,
+        message: Text,
+        remote: bool,
+        cause: Option<SegmentId>,
+        skipped: u32,
+        truncated: u32,
+    },
+    /// A frame of the exception before it.
+    Frame {
+        path: Text,
+        label: Text,
+        line: u32,
+    },
+    Link {
+        trace_id: TraceId,
+        id: SegmentId,
+    },
+    /// The value is JSON.
+    Metadata {
+        namespace: Text,
+        key: Text,
+        json: Text,
+    },
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attribute {
+    pub(super) next: Index,
+    pub(super) detail: Detail,
+}
+
+impl Node {
+    pub(crate) fn has_details(&self) -> bool {
+        self.first_attribute != NONE
+    }
+}
