@@ -5,29 +5,26 @@
 //! socket on loopback that nobody reads, so the work of the request path is complete and that of the sending thread is
 //! not in the figures.
 
+#[path = "../tests/pass_through.rs"]
+mod pass_through;
+
 use std::{
-    convert::Infallible,
     net::UdpSocket,
-    pin::{Pin, pin},
-    sync::Arc,
+    pin::pin,
     task::{Context, Poll, Waker},
 };
 
-use axum::{
-    Router,
-    body::Body,
-    routing::{Route, get},
-};
+use axum::{Router, routing::get};
 use divan::{AllocProfiler, Bencher};
-use http::{Request, Response};
-use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
-use tower::{Layer, Service, util::MapResponseLayer};
+use tower::Service;
 use tower_xray::{
     Recorder, XRayLayer,
     emitter::UdpEmitter,
     sampling::{SampleAll, SampleNone, SamplingStrategy},
 };
+
+use self::pass_through::{pass_through, request};
 
 #[global_allocator]
 static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
@@ -95,50 +92,4 @@ fn bench(bencher: Bencher<'_, '_>, router: Router) {
         let Poll::Ready(Ok(body)) = call.as_mut().poll(&mut cx) else { unreachable!("the router answers at once") };
         assert!(pin!(body).poll(&mut cx).is_ready());
     });
-}
-
-/// What a load balancer makes of a request.
-fn request() -> Request<Body> {
-    Request::get("/orders/42")
-        .header("host", "shop.example.com")
-        .header("user-agent", "curl/8.9.1")
-        .header("x-forwarded-for", "203.0.113.7")
-        .header("x-amzn-trace-id", "Root=1-5759e988-bd862e3fe1be46a994272793")
-        .body(Body::empty())
-        .expect("a request")
-}
-
-/// A layer that does nothing but what every layer must that follows a body: it holds a pointer and wraps the body.
-fn pass_through() -> impl Layer<
-    Route,
-    Service = impl Service<Request<Body>, Response = Response<Wrapped>, Error = Infallible, Future: Send>
-              + Clone
-              + Send
-              + Sync,
-> + Clone
-+ Send
-+ Sync {
-    let held = Arc::new(());
-    MapResponseLayer::new(move |response: Response<Body>| {
-        let _held = &held;
-        response.map(Wrapped)
-    })
-}
-
-struct Wrapped(Body);
-
-impl http_body::Body for Wrapped {
-    type Data = bytes::Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        Pin::new(&mut self.0).poll_frame(cx)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
-    }
 }

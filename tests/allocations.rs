@@ -2,23 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
+mod pass_through;
+
 use std::{
-    convert::Infallible,
-    pin::{Pin, pin},
-    sync::Arc,
-    task::{Context, Poll, Waker},
+    pin::pin,
+    task::{Context, Waker},
 };
 
 use allocation_counter::measure;
-use axum::{
-    Router,
-    body::Body,
-    routing::{Route, get},
-};
-use http::{HeaderValue, Request, Response};
-use http_body::{Frame, SizeHint};
+use axum::{Router, routing::get};
+use http::HeaderValue;
 use http_body_util::BodyExt;
-use tower::{Layer, Service, util::MapResponseLayer};
+use tower::Service;
 use tower_xray::{
     Recorder, TraceHeader, XRayLayer,
     document::SegmentDocument,
@@ -26,41 +21,7 @@ use tower_xray::{
     sampling::{SampleAll, SampleNone, SamplingStrategy},
 };
 
-/// A layer that does nothing but what every layer must that follows a body: it holds a pointer and wraps the body.
-/// axum boxes all of that, so this is the floor.
-fn pass_through() -> impl Layer<
-    Route,
-    Service = impl Service<Request<Body>, Response = Response<Wrapped>, Error = Infallible, Future: Send>
-              + Clone
-              + Send
-              + Sync,
-> + Clone
-+ Send
-+ Sync {
-    let held = Arc::new(());
-    MapResponseLayer::new(move |response: Response<Body>| {
-        let _held = &held;
-        response.map(Wrapped)
-    })
-}
-
-struct Wrapped(Body);
-
-impl http_body::Body for Wrapped {
-    type Data = bytes::Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        Pin::new(&mut self.0).poll_frame(cx)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
-    }
-}
+use self::pass_through::{pass_through, request};
 
 /// Drops every document, as an emitter does that has sent it.
 struct Discard;
@@ -87,13 +48,7 @@ fn allocations(app: Router) -> u64 {
     let mut app = app.with_state::<()>(());
     let mut counted = 0;
     for _ in 0..100 {
-        let request = Request::get("/orders/42")
-            .header("host", "shop.example.com")
-            .header("user-agent", "curl/8.9.1")
-            .header("x-forwarded-for", "203.0.113.7")
-            .header("x-amzn-trace-id", "Root=1-5759e988-bd862e3fe1be46a994272793")
-            .body(Body::empty())
-            .unwrap();
+        let request = request();
         let call = measure(|| run(async { drop(app.call(request).await.unwrap().into_body().collect().await) }));
         counted = call.count_total;
     }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     document::AnnotationValue,
-    id::{SegmentId, TraceId, ascii},
+    id::{SegmentId, TraceId},
 };
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -131,7 +131,7 @@ impl SegmentDocument {
     pub fn to_json(&self) -> String {
         let mut out = Vec::with_capacity(1024);
         self.write(&mut out);
-        ascii_or_utf8(out)
+        into_text(out)
     }
 }
 
@@ -311,7 +311,7 @@ impl fmt::Debug for EntityDocument<'_> {
     }
 }
 
-/// The writer emits text that was text before, so this only changes the type.
-pub(super) fn ascii_or_utf8(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).unwrap_or_else(|error| ascii(error.as_bytes()).to_owned())
+/// What the writer has written: text joined with text, so nothing is ever replaced.
+pub(super) fn into_text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }

@@ -6,7 +6,7 @@
 //! (`tower_xray.cut`).
 
 use super::{
-    segment::{SegmentDocument, ascii_or_utf8},
+    segment::{SegmentDocument, into_text},
     tree::{Detail, Index, NONE},
 };
 
@@ -54,7 +54,7 @@ impl SegmentDocument {
             if (index == 0 || plan.detached[place]) && !plan.lost[place] {
                 scratch.clear();
                 self.write_part(index, |child| !plan.detached[child as usize], &mut scratch);
-                split.documents.push(ascii_or_utf8(scratch.clone()));
+                split.documents.push(into_text(scratch.clone()));
             }
         }
         split
