@@ -96,7 +96,12 @@ impl Entity {
 
     /// Whether both are handles to the same.
     pub(crate) fn is(&self, other: &Self) -> bool {
-        self.id() == other.id() && self.trace_id() == other.trace_id()
+        match (&self.0, &other.0) {
+            (Inner::None, Inner::None) => true,
+            (Inner::Propagated(own), Inner::Propagated(other)) => own == other,
+            (Inner::Recorded { id: own, .. }, Inner::Recorded { id: other, .. }) => own == other,
+            _ => false,
+        }
     }
 
     /// The id of the trace, also of one that is not recorded: for logs.

@@ -71,8 +71,8 @@ impl Exchange {
             &name,
             incoming.as_ref(),
             |mut sampling| {
-                sampling.host = inbound.host();
-                sampling.http_method(parts.method.as_str()).url_path(inbound.path())
+                sampling.host = inbound.host;
+                sampling.http_method(parts.method.as_str()).url_path(inbound.path)
             },
             |tree, index| {
                 inbound.describe(config.tls, tree, index);

@@ -18,7 +18,10 @@ use crate::{
 /// A request, and the first line of each of its headers that count here, found in one pass.
 pub(super) struct Inbound<'a> {
     pub(super) parts: &'a Parts,
-    host: Option<&'a HeaderValue>,
+    /// The host that was asked for, with its port.
+    pub(super) host: Option<&'a str>,
+    /// The path that was asked for, also where a router has cut off what it has matched.
+    pub(super) path: &'a str,
     traceparent: Option<&'a HeaderValue>,
     user_agent: Option<&'a HeaderValue>,
     x_amzn_trace_id: Option<&'a HeaderValue>,
@@ -28,9 +31,11 @@ pub(super) struct Inbound<'a> {
 
 impl<'a> Inbound<'a> {
     pub(super) fn new(parts: &'a Parts) -> Self {
+        let mut host = None;
         let mut inbound = Self {
             parts,
             host: None,
+            path: original_uri(parts).unwrap_or(&parts.uri).path(),
             traceparent: None,
             user_agent: None,
             x_amzn_trace_id: None,
@@ -39,7 +44,7 @@ impl<'a> Inbound<'a> {
         };
         for (name, value) in &parts.headers {
             let place = match name.as_str() {
-                "host" => &mut inbound.host,
+                "host" => &mut host,
                 "traceparent" => &mut inbound.traceparent,
                 "user-agent" => &mut inbound.user_agent,
                 "x-amzn-trace-id" => &mut inbound.x_amzn_trace_id,
@@ -49,26 +54,16 @@ impl<'a> Inbound<'a> {
             };
             place.get_or_insert(value);
         }
+        let authority = parts.uri.authority().map(Authority::as_str).or_else(|| text(host));
+        // Credentials may precede it.
+        let host = authority.map(|authority| authority.rsplit_once('@').map_or(authority, |(_, host)| host));
+        inbound.host = host.filter(|host| !host.is_empty());
         inbound
     }
 
     /// What the caller says about the trace.
     pub(super) fn trace_header(&self, traceparent: bool) -> Option<TraceHeader> {
         TraceHeader::from_values(self.x_amzn_trace_id, self.traceparent.filter(|_| traceparent))
-    }
-
-    /// The host that was asked for, with its port.
-    pub(super) fn host(&self) -> Option<&'a str> {
-        let authority = self.parts.uri.authority().map(Authority::as_str);
-        let host = authority.or_else(|| text(self.host))?;
-        // Credentials may precede it.
-        let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-        Some(host).filter(|host| !host.is_empty())
-    }
-
-    /// The path that was asked for, also where a router has cut off what it has matched.
-    pub(super) fn path(&self) -> &'a str {
-        original_uri(self.parts).unwrap_or(&self.parts.uri).path()
     }
 
     /// The route that a router has matched, such as `/orders/{id}`.
@@ -80,11 +75,14 @@ impl<'a> Inbound<'a> {
     pub(super) fn describe(&self, tls: bool, tree: &mut Tree, index: Index) {
         let method = tree.write_string(self.parts.method.as_str());
         let url = tree.write_with(|url| {
-            for part in [self.scheme(tls), "://", self.host().unwrap_or("unknown"), self.path()] {
+            for part in [self.scheme(tls), "://", self.host.unwrap_or("unknown"), self.path] {
                 url.push_str(part);
             }
         });
-        let user_agent = self.user_agent.map(|agent| tree.write_string(&String::from_utf8_lossy(agent.as_bytes())));
+        let user_agent = self.user_agent.map(|agent| match text(Some(agent)) {
+            Some(agent) => tree.write_string(agent),
+            None => tree.write_string(&String::from_utf8_lossy(agent.as_bytes())),
+        });
         let forwarded = self.forwarded_for();
         let client_ip = match (forwarded, peer(self.parts)) {
             (Some(client), _) => Some(tree.write_string(client)),
