@@ -19,7 +19,7 @@ pub(crate) trait Watch {
     const REMOTE: bool;
 
     /// What the body belongs to, until it is over.
-    fn entity_mut(&mut self) -> Option<&mut Entity>;
+    fn entity(&self) -> Option<&Entity>;
 
     /// So many bytes have passed.
     fn pass(&mut self, bytes: usize);
@@ -32,7 +32,7 @@ pub(crate) trait Watch {
 
     /// Runs a part of the work in its context. A panic is recorded, and goes on.
     fn enter<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        let Some(entity) = self.entity_mut() else { return work() };
+        let Some(entity) = self.entity() else { return work() };
         context::enter(entity, work).unwrap_or_else(|panic| {
             self.fail(|| Description::of_panic(&*panic));
             panic::resume_unwind(panic)

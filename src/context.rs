@@ -101,8 +101,8 @@ impl Drop for Entered {
 ///
 /// When `work` does; the panic is recorded first.
 pub fn capture_blocking<T, E: AsError<K>, K>(name: &str, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-    let mut subsegment = current().begin_subsegment(name);
-    match enter(subsegment.entity_mut(), work) {
+    let subsegment = current().begin_subsegment(name);
+    match enter(&subsegment, work) {
         Ok(result) => {
             if let Err(error) = &result {
                 subsegment.add_fault(error);
@@ -118,25 +118,19 @@ pub fn capture_blocking<T, E: AsError<K>, K>(name: &str, work: impl FnOnce() -> 
     }
 }
 
-/// Lends an entity to the thread while `work` runs, and hands a panic back instead of letting it pass.
-pub(crate) fn enter<T>(entity: &mut Entity, work: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send>> {
-    struct Lent<'a>(&'a Cell<Entity>);
+/// Makes an entity the current one of the thread while `work` runs, and hands a panic back instead of letting it pass.
+///
+/// Whatever `work` leaves behind as current, the outer entity is current again afterwards.
+pub(crate) fn enter<T>(entity: &Entity, work: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send>> {
+    struct Outer(Entity);
 
-    impl Lent<'_> {
-        fn swap(&self) {
-            // While the thread ends there is no context any more.
-            let _ = CURRENT.try_with(|current| current.swap(self.0));
-        }
-    }
-
-    impl Drop for Lent<'_> {
+    impl Drop for Outer {
         fn drop(&mut self) {
-            self.swap();
+            replace(std::mem::take(&mut self.0));
         }
     }
 
-    let lent = Lent(Cell::from_mut(entity));
-    lent.swap();
+    let _outer = Outer(replace(entity.clone()));
     // Whoever gets the panic resumes it, so nobody sees what it has left behind.
     panic::catch_unwind(AssertUnwindSafe(work))
 }

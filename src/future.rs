@@ -130,7 +130,7 @@ impl<F: Future> InSubsegment<F> {
             let parent = if this.parent.is_none() { &current() } else { &*this.parent };
             parent.begin_subsegment(this.name)
         });
-        match enter(subsegment.entity_mut(), || this.future.poll(cx)) {
+        match enter(subsegment, || this.future.poll(cx)) {
             Ok(poll) => {
                 let output = ready!(poll);
                 record(subsegment, &output);

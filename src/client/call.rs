@@ -55,11 +55,6 @@ impl Call {
         Some(Self { subsegment: Some(subsegment), uri: uri.clone(), responded: false, expected: None, received: 0 })
     }
 
-    /// The entity that code inside of the client belongs to.
-    pub(super) fn entity(&self) -> Entity {
-        self.subsegment.as_ref().map_or_else(Entity::none, |subsegment| subsegment.entity().clone())
-    }
-
     #[cfg(feature = "reqwest")]
     pub(super) fn is_recorded(&self) -> bool {
         self.subsegment.as_ref().is_some_and(|subsegment| subsegment.is_recorded())
@@ -95,8 +90,8 @@ impl Call {
 impl Watch for Call {
     const REMOTE: bool = true;
 
-    fn entity_mut(&mut self) -> Option<&mut Entity> {
-        self.subsegment.as_mut().map(Subsegment::entity_mut)
+    fn entity(&self) -> Option<&Entity> {
+        self.subsegment.as_ref().map(Subsegment::entity)
     }
 
     fn pass(&mut self, bytes: usize) {

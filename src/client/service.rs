@@ -67,8 +67,8 @@ where
         let brought = parts.extensions.get::<Entity>().cloned();
         let caller = brought.clone().unwrap_or_else(current);
         let mut call = Call::begin(&self.settings, &caller, &parts.method, &parts.uri, &mut parts.headers);
-        if let (Some(call), Some(_)) = (&call, brought) {
-            parts.extensions.insert(call.entity());
+        if let (Some(entity), Some(_)) = (call.as_ref().and_then(Watch::entity), brought) {
+            parts.extensions.insert(entity.clone());
         }
         let request = Request::from_parts(parts, body);
         let future = match &mut call {

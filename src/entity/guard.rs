@@ -22,15 +22,13 @@ pub struct Subsegment(Guard);
 #[derive(Debug)]
 struct Guard {
     entity: Entity,
-    /// What the thread gets while it is current: whatever comes back, the guard closes its own.
-    lent: Entity,
     /// A guard that begins during a panic does not belong to it.
     panicking: bool,
 }
 
 impl Guard {
     fn new(entity: Entity) -> Self {
-        Self { entity, lent: Entity::none(), panicking: thread::panicking() }
+        Self { entity, panicking: thread::panicking() }
     }
 }
 
@@ -58,15 +56,6 @@ macro_rules! guard {
             #[must_use]
             pub fn entity(&self) -> &Entity {
                 &self.0.entity
-            }
-
-            /// The handle, to be lent to the thread as its current entity.
-            pub(crate) fn entity_mut(&mut self) -> &mut Entity {
-                let Guard { entity, lent, .. } = &mut self.0;
-                if !lent.is(entity) {
-                    *lent = entity.clone();
-                }
-                lent
             }
         }
 

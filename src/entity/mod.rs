@@ -94,16 +94,6 @@ impl Entity {
         matches!(self.0, Inner::None)
     }
 
-    /// Whether both are handles to the same.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        match (&self.0, &other.0) {
-            (Inner::None, Inner::None) => true,
-            (Inner::Propagated(own), Inner::Propagated(other)) => own == other,
-            (Inner::Recorded { id: own, .. }, Inner::Recorded { id: other, .. }) => own == other,
-            _ => false,
-        }
-    }
-
     /// The id of the trace, also of one that is not recorded: for logs.
     #[must_use]
     pub fn trace_id(&self) -> Option<TraceId> {

@@ -137,8 +137,8 @@ impl Exchange {
 impl Watch for Exchange {
     const REMOTE: bool = false;
 
-    fn entity_mut(&mut self) -> Option<&mut Entity> {
-        self.segment.as_mut().map(Segment::entity_mut)
+    fn entity(&self) -> Option<&Entity> {
+        self.segment.as_ref().map(Segment::entity)
     }
 
     fn pass(&mut self, bytes: usize) {
