@@ -3,7 +3,7 @@
 use std::{
     io::{self, ErrorKind},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -20,9 +20,11 @@ const SEND_TIMEOUT: Duration = Duration::from_millis(20);
 /// What became of one datagram.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Sent {
+    /// It has gone out.
     Yes,
-    /// An earlier datagram has been refused, which the kernel tells with the next one; this one has gone out.
+    /// It has gone out, but the one before it was refused: the kernel tells with the next one.
     EarlierRefused,
+    /// It was refused by every address.
     Refused,
     TooLarge,
     Unresolved,
@@ -33,6 +35,8 @@ pub(super) enum Sent {
 #[derive(Debug)]
 pub(super) struct Connection {
     endpoint: Endpoint,
+    /// The host is a name, to be looked up.
+    named: bool,
     queue: Arc<Queue>,
     addresses: Vec<SocketAddr>,
     /// The address in use; the next ones are tried when it refuses.
@@ -54,11 +58,13 @@ enum Lookup {
 impl Connection {
     pub(super) fn new(endpoint: Endpoint, queue: Arc<Queue>) -> Self {
         let addresses = endpoint.host().parse().map(|ip: IpAddr| SocketAddr::new(ip, endpoint.port()));
+        let addresses: Vec<_> = addresses.into_iter().collect();
         let now = Instant::now();
         Self {
             endpoint,
+            named: addresses.is_empty(),
             queue,
-            addresses: addresses.into_iter().collect(),
+            addresses,
             current: 0,
             socket: None,
             lookup: Arc::default(),
@@ -73,8 +79,7 @@ impl Connection {
         self.addresses.is_empty() && matches!(*self.lookup(), Lookup::Running)
     }
 
-    pub(super) fn send(&mut self, datagram: &[u8]) -> Sent {
-        let now = Instant::now();
+    pub(super) fn send(&mut self, datagram: &[u8], now: Instant) -> Sent {
         self.look_up(now);
         if self.addresses.is_empty() {
             return Sent::Unresolved;
@@ -82,13 +87,14 @@ impl Connection {
         let (mut refusals, mut earlier) = (0, false);
         loop {
             match self.attempt(datagram, now) {
-                Ok(true) => return if earlier { Sent::EarlierRefused } else { Sent::Yes },
-                Ok(false) => {
+                // Where there is another address to try, it pays to ask at once.
+                Ok(()) if self.addresses.len() > 1 && self.has_refused() => {
                     refusals += 1;
                     if refusals == self.addresses.len() {
                         return Sent::Refused;
                     }
                 }
+                Ok(()) => return if earlier { Sent::EarlierRefused } else { Sent::Yes },
                 // The error belongs to a datagram before this one, so this one has not been sent yet.
                 Err(error) if error.kind() == ErrorKind::ConnectionRefused && !earlier => earlier = true,
                 Err(error) => {
@@ -106,8 +112,13 @@ impl Connection {
         }
     }
 
-    /// Sends to the address in use; false if its host says at once that nobody listens there, as the own host does.
-    fn attempt(&mut self, datagram: &[u8], now: Instant) -> io::Result<bool> {
+    /// Whether the datagram that was sent last is known to be refused; a host that is this one says so at once.
+    pub(super) fn has_refused(&self) -> bool {
+        let error = self.socket.as_ref().and_then(|socket| socket.take_error().ok().flatten());
+        error.is_some_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+    }
+
+    fn attempt(&mut self, datagram: &[u8], now: Instant) -> io::Result<()> {
         if self.socket.is_none() && now >= self.next_connect {
             match connect(self.addresses[self.current % self.addresses.len()]) {
                 Ok(socket) => self.socket = Some(socket),
@@ -122,14 +133,8 @@ impl Connection {
         loop {
             match socket.send(datagram) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-                Ok(_) => break,
+                result => return result.map(drop),
             }
-        }
-        match socket.take_error() {
-            Ok(Some(error)) if error.kind() == ErrorKind::ConnectionRefused => Ok(false),
-            Ok(Some(error)) => Err(error),
-            Ok(None) | Err(_) => Ok(true),
         }
     }
 
@@ -144,7 +149,7 @@ impl Connection {
     /// Collects the answer of a lookup, and starts one when it is time. A lookup may take seconds, so it has a thread
     /// of its own.
     fn look_up(&mut self, now: Instant) {
-        if self.endpoint.host().parse::<IpAddr>().is_ok() {
+        if !self.named {
             return;
         }
         let finished = {
@@ -183,7 +188,7 @@ impl Connection {
         }
     }
 
-    fn lookup(&self) -> std::sync::MutexGuard<'_, Lookup> {
+    fn lookup(&self) -> MutexGuard<'_, Lookup> {
         self.lookup.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

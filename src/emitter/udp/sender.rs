@@ -7,17 +7,23 @@ use std::{
 
 use super::{
     connection::{Connection, Sent},
-    queue::{Datagrams, FlushRequest, Queue, Work},
+    queue::{Counters, Datagrams, FlushRequest, Queue, Work},
 };
 
-/// A receiver with a default socket buffer (208 KiB, counted with the kernel's own overhead) takes several trains this
-/// long while it is busy with something else.
-const TRAIN_DATAGRAMS: usize = 16;
-const TRAIN_BYTES: usize = 64 * 1024;
-/// The pause after a train, as long as the queue has room: a receiver may be busy for several of them.
-const GAP: Duration = Duration::from_millis(2);
-/// The pause when the queue is filling up.
-const SHORT_GAP: Duration = Duration::from_micros(200);
+/// Datagrams leave in trains with pauses in between, so that a receiver with a default socket buffer (208 KiB, counted
+/// with the kernel's own overhead) can keep up even if it is busy with something else for a while.
+#[derive(Clone, Copy)]
+struct Pace {
+    datagrams: usize,
+    gap: Duration,
+}
+
+/// As long as the queue has room, a receiver may be busy for several trains.
+const EASY: Pace = Pace { datagrams: 16, gap: Duration::from_millis(2) };
+/// When the queue is filling up, it may be for the length of one.
+const HURRIED: Pace = Pace { datagrams: 64, gap: Duration::from_micros(200) };
+/// No train is longer than this, whatever its pace.
+const MAX_TRAIN_BYTES: usize = 64 * 1024;
 
 /// Sends until the queue is closed.
 pub(super) fn run(queue: &Queue, mut connection: Connection) {
@@ -73,31 +79,67 @@ fn send_all(
     train: &mut Train,
     flushes: &mut Vec<FlushRequest>,
 ) {
-    let counters = &queue.counters;
+    let mut ledger = Ledger { counters: &queue.counters, unconfirmed: 0 };
+    let mut pace = queue.pace();
+    let mut now = Instant::now();
     for (position, datagram) in batch.iter().enumerate() {
-        let sent = connection.send(datagram);
-        match sent {
-            Sent::Yes => counters.emitted(1),
-            Sent::EarlierRefused | Sent::Refused => counters.refused(1),
-            Sent::TooLarge => counters.too_large(1),
-            Sent::Unresolved => counters.unresolved(1),
-            Sent::WouldBlock => counters.would_block(1),
-            Sent::Failed => counters.io(1),
+        let sent = connection.send(datagram, now);
+        ledger.enter(sent);
+        if train.is_full_after(datagram.len(), pace) || sent == Sent::WouldBlock {
+            let left = batch.len() - position - 1;
+            if queue.checkpoint(left, flushes) {
+                break;
+            }
+            pause(pace, left, queue.next_deadline(flushes));
+            pace = queue.pace();
+            now = Instant::now();
         }
-        if train.is_full_after(datagram.len()) || sent == Sent::WouldBlock {
-            if queue.checkpoint(batch.len() - position - 1, flushes) {
-                return;
-            }
-            let gap = if queue.is_half_full() { SHORT_GAP } else { GAP };
-            // Close to a deadline, sending fast and perhaps losing some beats not sending at all.
-            let left = (batch.len() - position).div_ceil(TRAIN_DATAGRAMS) as u32;
-            let deadline = queue.next_deadline(flushes);
-            let hurry = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()) / (4 * left));
-            let gap = hurry.map_or(gap, |hurry| gap.min(hurry));
-            if gap >= SHORT_GAP {
-                #[expect(clippy::disallowed_methods, reason = "only the sending thread waits")]
-                thread::sleep(gap);
-            }
+    }
+    ledger.settle(connection.has_refused());
+}
+
+/// Waits for the receiver. Close to a deadline, sending fast and perhaps losing some beats not sending at all.
+fn pause(pace: Pace, left: usize, deadline: Option<Instant>) {
+    let trains = left.div_ceil(pace.datagrams) as u32 + 1;
+    let affordable = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()) / (4 * trains));
+    let gap = affordable.map_or(pace.gap, |affordable| pace.gap.min(affordable));
+    if gap >= HURRIED.gap {
+        #[expect(clippy::disallowed_methods, reason = "only the sending thread waits")]
+        thread::sleep(gap);
+    }
+}
+
+impl Queue {
+    fn pace(&self) -> Pace {
+        if self.is_half_full() { HURRIED } else { EASY }
+    }
+}
+
+/// Counts datagrams. Whether one was refused is known only after the next one, or when the kernel is asked.
+struct Ledger<'a> {
+    counters: &'a Counters,
+    unconfirmed: u64,
+}
+
+impl Ledger<'_> {
+    fn enter(&mut self, sent: Sent) {
+        self.settle(sent == Sent::EarlierRefused);
+        match sent {
+            Sent::Yes | Sent::EarlierRefused => self.unconfirmed = 1,
+            Sent::Refused => self.counters.refused(1),
+            Sent::TooLarge => self.counters.too_large(1),
+            Sent::Unresolved => self.counters.unresolved(1),
+            Sent::WouldBlock => self.counters.would_block(1),
+            Sent::Failed => self.counters.io(1),
+        }
+    }
+
+    fn settle(&mut self, refused: bool) {
+        let count = std::mem::take(&mut self.unconfirmed);
+        if refused {
+            self.counters.refused(count);
+        } else {
+            self.counters.emitted(count);
         }
     }
 }
@@ -110,10 +152,10 @@ struct Train {
 }
 
 impl Train {
-    fn is_full_after(&mut self, len: usize) -> bool {
+    fn is_full_after(&mut self, len: usize, pace: Pace) -> bool {
         self.datagrams += 1;
         self.bytes += len;
-        let full = self.datagrams >= TRAIN_DATAGRAMS || self.bytes >= TRAIN_BYTES;
+        let full = self.datagrams >= pace.datagrams || self.bytes >= MAX_TRAIN_BYTES;
         if full {
             *self = Self::default();
         }
