@@ -94,7 +94,7 @@ impl Recorder {
     /// What was opened, sampled, emitted and dropped since the recorder was made.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.0.counters.stats(self.0.emitter.stats())
+        self.0.counters.stats(self.0.emitter.stats(), self.0.strategy.stats())
     }
 
     /// Sends what has closed so far, until `timeout` is over; how many documents were left then.

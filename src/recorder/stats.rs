@@ -2,13 +2,16 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::emitter::{Dropped, EmitterStats};
+use crate::{
+    emitter::{Dropped, EmitterStats},
+    sampling::SamplingStats,
+};
 
 /// Counts since the recorder was made.
 ///
 /// A document is a segment, or a subsegment that travels by itself. As soon as the emitter's queue is empty,
 /// `documents = emitted + dropped.total() + emitter_panics`, except that the pieces of a split document count one by one.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Stats {
     /// Segments begun, recorded or not.
@@ -23,6 +26,8 @@ pub struct Stats {
     pub emitter_panics: u64,
     /// Decisions that a strategy of the user's has failed to make by a panic; they count as "not sampled".
     pub strategy_panics: u64,
+    /// What the sampling strategy has decided, by rule.
+    pub sampling: SamplingStats,
     /// Annotations, metadata and other details that were refused: not finite, no JSON, too large, or too late.
     pub refused: u64,
 }
@@ -56,7 +61,7 @@ impl Counters {
         self.refused.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn stats(&self, emitter: EmitterStats) -> Stats {
+    pub(super) fn stats(&self, emitter: EmitterStats, sampling: SamplingStats) -> Stats {
         Stats {
             opened: self.opened.load(Relaxed),
             sampled: self.sampled.load(Relaxed),
@@ -64,6 +69,7 @@ impl Counters {
             dropped: emitter.dropped,
             emitter_panics: self.emitter_panics.load(Relaxed),
             strategy_panics: self.strategy_panics.load(Relaxed),
+            sampling,
             refused: self.refused.load(Relaxed),
         }
     }

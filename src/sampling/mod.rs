@@ -23,6 +23,7 @@ mod localized;
 mod reservoir;
 mod rule;
 mod rules;
+mod stats;
 mod wildcard;
 
 use std::{sync::Arc, time::Duration};
@@ -33,6 +34,7 @@ pub use self::{
     reservoir::Reservoir,
     rule::Rule,
     rules::{Rules, RulesBuilder, RulesError},
+    stats::{RuleStats, SamplingSource, SamplingStats},
     wildcard::wildcard_match,
 };
 
@@ -43,11 +45,20 @@ pub use self::{
 pub trait SamplingStrategy: Send + Sync {
     /// Decides about one segment.
     fn decide(&self, request: &SamplingRequest<'_>) -> Decision;
+
+    /// What it has decided so far, by rule.
+    fn stats(&self) -> SamplingStats {
+        SamplingStats::default()
+    }
 }
 
 impl<S: SamplingStrategy + ?Sized> SamplingStrategy for Arc<S> {
     fn decide(&self, request: &SamplingRequest<'_>) -> Decision {
         (**self).decide(request)
+    }
+
+    fn stats(&self) -> SamplingStats {
+        (**self).stats()
     }
 }
 
