@@ -19,9 +19,9 @@ use divan::{AllocProfiler, Bencher};
 use http_body_util::BodyExt;
 use tower::Service;
 use tower_xray::{
-    Recorder, XRayLayer,
+    Recorder, RecorderBuilder, XRayLayer,
     emitter::UdpEmitter,
-    sampling::{SampleAll, SampleNone, SamplingStrategy},
+    sampling::{Capture, SampleAll, SampleNone, SamplingStrategy},
 };
 
 use self::pass_through::{pass_through, request};
@@ -54,6 +54,12 @@ fn unsampled_without_response_header(bencher: Bencher<'_, '_>) {
 }
 
 #[divan::bench]
+fn unsampled_with_capture(bencher: Bencher<'_, '_>) {
+    let recorder = recorder(|builder| builder.sampling(SampleNone).capture(Capture::faults()));
+    bench(bencher, router(0).layer(XRayLayer::new("orders", recorder)));
+}
+
+#[divan::bench]
 fn sampled(bencher: Bencher<'_, '_>) {
     bench(bencher, router(0).layer(traced(SampleAll)));
 }
@@ -74,13 +80,16 @@ fn router(subsegments: u32) -> Router {
 }
 
 fn traced(strategy: impl SamplingStrategy + 'static) -> XRayLayer {
+    XRayLayer::new("orders", recorder(|builder| builder.sampling(strategy)))
+}
+
+fn recorder(adjust: impl FnOnce(RecorderBuilder) -> RecorderBuilder) -> Recorder {
     let receiver = UdpSocket::bind("127.0.0.1:0").expect("loopback");
     let address = receiver.local_addr().expect("an address").to_string();
     // Kept open until the process ends.
     Box::leak(Box::new(receiver));
     let emitter = UdpEmitter::new(address.parse().expect("an address")).expect("a thread");
-    let recorder = Recorder::builder().environment(|_| None).emitter(emitter).sampling(strategy).build();
-    XRayLayer::new("orders", recorder.expect("a recorder"))
+    adjust(Recorder::builder().environment(|_| None).emitter(emitter)).build().expect("a recorder")
 }
 
 fn bench(bencher: Bencher<'_, '_>, router: Router) {

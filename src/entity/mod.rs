@@ -82,7 +82,8 @@ impl Entity {
         Self(Inner::Recorded { recording, index, id })
     }
 
-    /// Whether anything that is said about it will be sent.
+    /// Whether anything that is said about it is recorded; with [`Capture`](crate::sampling::Capture), that it is sent
+    /// may depend on the outcome.
     #[must_use]
     pub fn is_recorded(&self) -> bool {
         matches!(self.0, Inner::Recorded { .. })
@@ -215,6 +216,26 @@ impl Entity {
     pub fn add_link(&self, trace_id: TraceId, id: SegmentId) {
         let Inner::Recorded { recording, index, id: own } = &self.0 else { return };
         recording.describe(*index, *own, |tree| tree.add_link(*index, trace_id, id));
+    }
+
+    /// Sends the segment although it is not sampled, and whatever its outcome.
+    ///
+    /// That takes a recording of it: [`RecorderBuilder::capture`](crate::RecorderBuilder::capture) has to be on, with
+    /// [`Capture::kept`](crate::sampling::Capture::kept) at least; nothing happens otherwise. Calls that were made
+    /// before and afterwards have told their callees `Sampled=0`, so the trace has the segments of this service only.
+    pub fn keep(&self) {
+        if let Inner::Recorded { recording, .. } = &self.0 {
+            recording.keep();
+        }
+    }
+
+    /// Sends nothing of the segment that has not been sent yet, although it is sampled.
+    ///
+    /// Calls that were made before and afterwards have told their callees `Sampled=1`, so their segments remain.
+    pub fn discard(&self) {
+        if let Inner::Recorded { recording, .. } = &self.0 {
+            recording.discard();
+        }
     }
 
     /// Begins a subsegment. It closes when it is dropped.

@@ -2,7 +2,11 @@
 
 use std::{
     cell::RefCell,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU8, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
 use super::Entity;
@@ -11,7 +15,11 @@ use crate::{
     header::TraceHeader,
     id::{SegmentId, TraceId},
     recorder::{Recorder, clock::Moment},
+    sampling::Outcome,
 };
+
+/// The annotation that says why a segment that was not sampled has been sent.
+const CAPTURED: &str = "captured";
 
 /// Spare recordings kept per thread.
 const MAX_SPARES: usize = 8;
@@ -30,7 +38,23 @@ pub(crate) struct Recording {
     rule_name: Option<Arc<str>>,
     began: Moment,
     segment_id: SegmentId,
+    /// A [`Fate`].
+    fate: AtomicU8,
     tree: Mutex<Tree>,
+}
+
+/// Whether what is recorded will be sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+enum Fate {
+    /// It is not sampled; how it ends will tell.
+    Open,
+    Sent,
+    Dropped,
+}
+
+impl Fate {
+    const ALL: [Self; 3] = [Self::Open, Self::Sent, Self::Dropped];
 }
 
 impl Recording {
@@ -48,7 +72,9 @@ impl Recording {
         let index = tree.open(name, segment_id, NONE, header.parent(), began.micros());
         describe(&mut tree, index);
         let recorder = Some(recorder);
-        let recording = Self { recorder, header, rule_name, began, segment_id, tree: Mutex::new(tree) };
+        let fate = if header.decision().made() == Some(true) { Fate::Sent } else { Fate::Open };
+        let (fate, tree) = (AtomicU8::new(fate as u8), Mutex::new(tree));
+        let recording = Self { recorder, header, rule_name, began, segment_id, fate, tree };
         Entity::recorded(recording.share(), index, segment_id)
     }
 
@@ -88,7 +114,7 @@ impl Recording {
     }
 
     pub(super) fn header(&self, id: SegmentId) -> TraceHeader {
-        self.header.clone().with_parent(id).with_decision(true)
+        self.header.clone().with_parent(id)
     }
 
     /// Opens a subsegment; one whose parent has been sent already will travel by itself.
@@ -133,6 +159,29 @@ impl Recording {
         if self.recorder().records_backtraces() { description.with_stack() } else { description }
     }
 
+    /// Sends what was not sampled, whatever its outcome.
+    pub(super) fn keep(&self) {
+        if self.swap_fate(Fate::Open, Fate::Sent) {
+            self.recorder().count_captured();
+            self.describe_segment(|tree, index| tree.annotate(index, CAPTURED, &"kept".into()));
+        }
+    }
+
+    /// Sends nothing of what has not been sent yet.
+    pub(super) fn discard(&self) {
+        if !self.swap_fate(Fate::Open, Fate::Dropped) && self.swap_fate(Fate::Sent, Fate::Dropped) {
+            self.recorder().count_discarded();
+        }
+    }
+
+    fn swap_fate(&self, from: Fate, to: Fate) -> bool {
+        self.fate.compare_exchange(from as u8, to as u8, Relaxed, Relaxed).is_ok()
+    }
+
+    fn fate(&self) -> Fate {
+        Fate::ALL[usize::from(self.fate.load(Relaxed))]
+    }
+
     pub(super) fn refuse(&self) {
         self.recorder().count_refused();
     }
@@ -145,6 +194,9 @@ impl Recording {
             return;
         }
         let kind = if id == self.segment_id { Kind::Segment } else { Kind::Subsegment };
+        if kind == Kind::Segment && self.fate() == Fate::Open {
+            self.seal_fate(&mut tree, index);
+        }
         let own = (tree.parent(index) == NONE).then(|| tree.detach(index));
         let excess = tree.detach_excess();
         drop(tree);
@@ -156,7 +208,23 @@ impl Recording {
         }
     }
 
+    /// Decides by its outcome about a segment that was not sampled.
+    fn seal_fate(&self, tree: &mut Tree, index: Index) {
+        let node = tree.node(index);
+        let duration = Duration::from_micros(node.end - node.start);
+        let reason = self.recorder().capture(Outcome { error: node.error, fault: node.fault, duration });
+        if let Some(reason) = reason {
+            tree.annotate(index, CAPTURED, &reason.into());
+        }
+        self.swap_fate(Fate::Open, if reason.is_some() { Fate::Sent } else { Fate::Dropped });
+    }
+
     fn emit(&self, tree: Tree, kind: Kind) {
+        if self.fate() != Fate::Sent {
+            // What piles up before the fate of its segment is known cannot wait for it.
+            tree.recycle();
+            return;
+        }
         let rule_name = self.rule_name.clone().filter(|_| kind == Kind::Segment);
         self.recorder().emit(SegmentDocument::new(tree, kind, self.trace_id(), rule_name, self.recorder().service()));
     }

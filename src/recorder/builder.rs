@@ -8,7 +8,7 @@ use crate::{
     emitter::{DaemonAddress, DaemonAddressError, Emitter, UdpEmitter},
     environment::Environment,
     id::IdSource,
-    sampling::{LocalizedStrategy, SamplingStrategy},
+    sampling::{Capture, LocalizedStrategy, SamplingStrategy},
 };
 
 /// Adjusts a [`Recorder`].
@@ -18,6 +18,7 @@ use crate::{
 pub struct RecorderBuilder {
     emitter: Option<Box<dyn Emitter>>,
     strategy: Box<dyn SamplingStrategy>,
+    capture: Option<Capture>,
     daemon_address: DaemonAddress,
     origin: Option<String>,
     service_version: Option<String>,
@@ -32,6 +33,7 @@ impl Default for RecorderBuilder {
         Self {
             emitter: None,
             strategy: Box::new(LocalizedStrategy::default()),
+            capture: None,
             daemon_address: DaemonAddress::default(),
             origin: None,
             service_version: None,
@@ -47,6 +49,12 @@ impl RecorderBuilder {
     /// Decides which segments are recorded.
     pub fn sampling(mut self, strategy: impl SamplingStrategy + 'static) -> Self {
         self.strategy = Box::new(strategy);
+        self
+    }
+
+    /// Sends segments that were not sampled if they end badly. Off by default, since every segment is recorded then.
+    pub fn capture(mut self, capture: Capture) -> Self {
+        self.capture = Some(capture);
         self
     }
 
@@ -128,6 +136,7 @@ impl RecorderBuilder {
         Ok(Recorder(Arc::new(Inner {
             emitter,
             strategy: self.strategy,
+            capture: self.capture,
             service: Arc::new(Service::new(self.origin.as_deref(), self.service_version.as_deref())),
             name,
             enabled,

@@ -40,7 +40,7 @@ use crate::{
     entity::{Entity, Recording, Segment},
     header::{SamplingDecision, TraceHeader},
     id::IdSource,
-    sampling::{Decision, SamplingRequest, SamplingStrategy},
+    sampling::{Capture, Decision, Outcome, SamplingRequest, SamplingStrategy},
 };
 
 /// Begins segments, decides which are recorded, and sends them. A clone is another handle to the same recorder.
@@ -50,6 +50,7 @@ pub struct Recorder(Arc<Inner>);
 struct Inner {
     emitter: Box<dyn Emitter>,
     strategy: Box<dyn SamplingStrategy>,
+    capture: Option<Capture>,
     service: Arc<Service>,
     name: Option<SegmentName>,
     enabled: bool,
@@ -88,7 +89,7 @@ impl Recorder {
             return Self::pass_on(header.cloned());
         }
         let name = SegmentName::lenient(name);
-        self.begin(name.as_str(), header, |request| request, |_, _| {}).0
+        self.begin(name.as_str(), header, None, |request| request, |_, _| {}).0
     }
 
     /// What was opened, sampled, emitted and dropped since the recorder was made.
@@ -128,34 +129,57 @@ impl Recorder {
         self.0.name.as_ref()
     }
 
-    /// Begins a segment, recorded or not; also says whether it is.
+    /// Begins a segment, recorded or not; also says whether it is sampled.
     ///
-    /// `complete` adds what is known to the sampling request; `describe` runs only if the segment is recorded.
+    /// A decision that was `forced` goes before that of the header, and that before the strategy's. `complete` adds what
+    /// is known to the sampling request; `describe` runs only if the segment is recorded.
     pub(crate) fn begin<'a>(
         &self,
         name: &'a str,
         incoming: Option<&TraceHeader>,
+        forced: Option<Decision>,
         complete: impl FnOnce(SamplingRequest<'a>) -> SamplingRequest<'a>,
         describe: impl FnOnce(&mut Tree, Index),
     ) -> (Segment, bool) {
-        let Inner { clock, ids, counters, .. } = &*self.0;
+        let Inner { capture, clock, ids, counters, .. } = &*self.0;
         let now = clock.since_epoch();
-        let decision = match incoming.and_then(|header| header.decision().made()) {
-            Some(sampled) => Decision::new(sampled),
-            None => self.decide(&complete(SamplingRequest::new(name, now, ids.fraction()))),
-        };
+        let made = forced.or_else(|| incoming.and_then(|header| header.decision().made()).map(Decision::new));
+        let decision = made.unwrap_or_else(|| self.decide(&complete(SamplingRequest::new(name, now, ids.fraction()))));
         let sampled = decision.is_sampled();
         counters.open(sampled);
         let header = match incoming {
             Some(header) => header.clone(),
             None => TraceHeader::new(ids.trace_id(now.as_secs() as u32)),
         };
-        let entity = if sampled {
-            Recording::begin(self.clone(), name, header, decision.into_rule_name(), clock.begin(now), describe)
+        let header = header.with_decision(sampled);
+        let entity = if sampled || capture.is_some() {
+            let rule_name = decision.into_rule_name().filter(|_| sampled);
+            Recording::begin(self.clone(), name, header, rule_name, clock.begin(now), describe)
         } else {
-            Entity::propagated(header.with_parent(ids.segment_id()).with_decision(false))
+            Entity::propagated(header.with_parent(ids.segment_id()))
         };
         (Segment::new(entity), sampled)
+    }
+
+    /// Why a segment that was not sampled is sent after all, if it is.
+    pub(crate) fn capture(&self, outcome: Outcome) -> Option<&'static str> {
+        let capture = self.0.capture.as_ref()?;
+        let reason = capture.reason(outcome)?;
+        if capture.allows(self.0.clock.since_epoch().as_secs()) {
+            self.count_captured();
+            Some(reason)
+        } else {
+            self.0.counters.limit_capture();
+            None
+        }
+    }
+
+    pub(crate) fn count_captured(&self) {
+        self.0.counters.capture();
+    }
+
+    pub(crate) fn count_discarded(&self) {
+        self.0.counters.discard();
     }
 
     pub(crate) fn emit(&self, document: SegmentDocument) {

@@ -18,6 +18,12 @@ pub struct Stats {
     pub opened: u64,
     /// Segments that are recorded.
     pub sampled: u64,
+    /// Segments that were not sampled, and sent after all: see [`Capture`](crate::sampling::Capture).
+    pub captured: u64,
+    /// Segments that would have been captured, but for the limit per second.
+    pub capture_limited: u64,
+    /// Sampled segments that the program has discarded: see [`Entity::discard`](crate::Entity::discard).
+    pub discarded: u64,
     /// Documents that the emitter has handed over.
     pub emitted: u64,
     /// Documents that were dropped, by reason.
@@ -36,6 +42,9 @@ pub struct Stats {
 pub(super) struct Counters {
     opened: AtomicU64,
     sampled: AtomicU64,
+    captured: AtomicU64,
+    capture_limited: AtomicU64,
+    discarded: AtomicU64,
     emitter_panics: AtomicU64,
     strategy_panics: AtomicU64,
     refused: AtomicU64,
@@ -47,6 +56,18 @@ impl Counters {
         if sampled {
             self.sampled.fetch_add(1, Relaxed);
         }
+    }
+
+    pub(super) fn capture(&self) {
+        self.captured.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn limit_capture(&self) {
+        self.capture_limited.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn discard(&self) {
+        self.discarded.fetch_add(1, Relaxed);
     }
 
     pub(super) fn emitter_panic(&self) {
@@ -65,6 +86,9 @@ impl Counters {
         Stats {
             opened: self.opened.load(Relaxed),
             sampled: self.sampled.load(Relaxed),
+            captured: self.captured.load(Relaxed),
+            capture_limited: self.capture_limited.load(Relaxed),
+            discarded: self.discarded.load(Relaxed),
             emitted: emitter.emitted,
             dropped: emitter.dropped,
             emitter_panics: self.emitter_panics.load(Relaxed),

@@ -19,6 +19,7 @@
 //!
 //! [`SampleAll`] and [`SampleNone`] need no rules; anything else is an implementation of [`SamplingStrategy`].
 
+mod capture;
 mod localized;
 mod reservoir;
 mod rule;
@@ -28,8 +29,10 @@ mod wildcard;
 
 use std::{sync::Arc, time::Duration};
 
+pub(crate) use self::capture::Outcome;
 pub(crate) use self::wildcard::{host_match, without_port};
 pub use self::{
+    capture::Capture,
     localized::LocalizedStrategy,
     reservoir::Reservoir,
     rule::Rule,

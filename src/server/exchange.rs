@@ -70,6 +70,7 @@ impl Exchange {
         let (segment, sampled) = config.recorder.begin(
             &name,
             incoming.as_ref(),
+            config.decide.as_ref().and_then(|decide| decide(parts)),
             |mut sampling| {
                 sampling.host = inbound.host;
                 sampling.http_method(parts.method.as_str()).url_path(inbound.path)
@@ -81,7 +82,7 @@ impl Exchange {
                 }
             },
         );
-        if sampled {
+        if segment.is_recorded() {
             parts.extensions.insert(segment.entity().clone());
         }
         let header = match (config.response_header, asked) {
@@ -106,7 +107,7 @@ impl Exchange {
             || status == StatusCode::NOT_MODIFIED;
         let expected = content_length(response).or_else(|| response.body().size_hint().exact());
         self.response = Some(Progress { bodiless, expected, sent: 0 });
-        if self.sampled {
+        if segment.is_recorded() {
             segment.set_status(status);
             if let Some(error) = response.extensions().get::<RecordedError>() {
                 segment.add_cause(|| error.description().clone());

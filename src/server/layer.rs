@@ -9,6 +9,7 @@ use super::{Naming, XRay};
 use crate::{
     document::{Boxed, InvalidNameError, Typed},
     recorder::Recorder,
+    sampling::Decision,
 };
 
 /// Whom to believe about the trace: what the header of a request may say.
@@ -44,9 +45,11 @@ pub(super) struct Config {
     pub(super) route_annotation: bool,
     pub(super) tls: bool,
     pub(super) skip: Option<Arc<Predicate>>,
+    pub(super) decide: Option<Arc<Decide>>,
 }
 
 type Predicate = dyn Fn(&Parts) -> bool + Send + Sync;
+type Decide = dyn Fn(&Parts) -> Option<Decision> + Send + Sync;
 
 impl XRayLayer {
     /// Names segments like this (a text stands for itself, see [`Naming`]), and records them here.
@@ -64,6 +67,7 @@ impl XRayLayer {
             route_annotation: true,
             tls: false,
             skip: None,
+            decide: None,
         };
         Self { config: Arc::new(config), kind: PhantomData }
     }
@@ -113,6 +117,21 @@ impl<K> XRayLayer<K> {
     /// Leaves requests alone for which this is true, such as health checks: no segment, no header, no decision.
     pub fn skip(self, skip: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
         self.with(|config| config.skip = Some(Arc::new(skip)))
+    }
+
+    /// Decides about some requests before everything else: forces them to be recorded, or not to be.
+    ///
+    /// Where it says nothing, the header and the sampling strategy decide as usual.
+    ///
+    /// ```
+    /// # use tower_xray::{Recorder, XRayLayer, sampling::Decision};
+    /// # let recorder = Recorder::from_env()?;
+    /// let layer = XRayLayer::new("orders", recorder)
+    ///     .decide(|request| request.headers.contains_key("x-debug").then_some(Decision::new(true)));
+    /// # Ok::<(), tower_xray::recorder::BuildError>(())
+    /// ```
+    pub fn decide(self, decide: impl Fn(&Parts) -> Option<Decision> + Send + Sync + 'static) -> Self {
+        self.with(|config| config.decide = Some(Arc::new(decide)))
     }
 
     fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {

@@ -5,6 +5,7 @@
 mod support;
 
 mod annotations;
+mod capture;
 mod causes;
 mod client;
 mod contexts;
