@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Buf;
+use http::HeaderMap;
 use http_body::{Body, Frame};
 
 use crate::{context, document::Description, entity::Entity};
@@ -23,6 +24,9 @@ pub(crate) trait Watch {
 
     /// So many bytes have passed.
     fn pass(&mut self, bytes: usize);
+
+    /// The body's trailers have passed.
+    fn trail(&mut self, trailers: &HeaderMap);
 
     /// The body has ended.
     fn complete(&mut self);
@@ -57,6 +61,9 @@ where
     let over = match &frame {
         Some(Ok(frame)) => {
             watching.pass(frame.data_ref().map_or(0, Buf::remaining));
+            if let Some(trailers) = frame.trailers_ref() {
+                watching.trail(trailers);
+            }
             // A consumer that knows the length beforehand does not ask for the end, and none asks after trailers.
             frame.is_trailers() || body.is_end_stream()
         }

@@ -66,7 +66,8 @@ pub trait FutureExt: Future + Sized {
     /// Runs it in a subsegment of the entity that is current now (or at its first poll, if there is none now), from its
     /// first poll to its end.
     ///
-    /// A panic is recorded as the subsegment's fault, and goes on.
+    /// A panic is recorded as the subsegment's fault, and goes on. A future that is dropped before its end, as by a
+    /// timeout or by `select!`, leaves the annotation `cancelled`: that is no error by itself.
     fn in_subsegment(self, name: impl Into<Cow<'static, str>>) -> InSubsegment<Self> {
         InSubsegment { future: self, name: name.into(), parent: current(), subsegment: None }
     }
@@ -114,6 +115,14 @@ pin_project! {
         name: Cow<'static, str>,
         parent: Entity,
         subsegment: Option<Subsegment>,
+    }
+
+    impl<F> PinnedDrop for InSubsegment<F> {
+        fn drop(this: Pin<&mut Self>) {
+            if let Some(subsegment) = this.project().subsegment {
+                subsegment.add_annotation("cancelled", true);
+            }
+        }
     }
 }
 

@@ -263,6 +263,14 @@ impl TryFrom<&HeaderValue> for TraceHeader {
     }
 }
 
+impl TryFrom<&str> for TraceHeader {
+    type Error = ParseTraceHeaderError;
+
+    fn try_from(text: &str) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
 impl From<&TraceHeader> for HeaderValue {
     fn from(header: &TraceHeader) -> Self {
         header.to_header_value()

@@ -36,7 +36,8 @@ impl Call {
             return None;
         }
         let target = Target::new(uri, headers);
-        let subsegment = caller.begin_subsegment_with(target.name(), |tree, index| {
+        let name = settings.name.as_deref().unwrap_or(target.name());
+        let subsegment = caller.begin_subsegment_with(name, |tree, index| {
             let method = tree.write_string(method.as_str());
             let url = tree.write_with(|url| target.write_url(url));
             let node = tree.node_mut(index);
@@ -64,6 +65,7 @@ impl Call {
     pub(super) fn respond(&mut self, status: StatusCode, headers: &HeaderMap) {
         let Some(subsegment) = &self.subsegment else { return };
         subsegment.set_status(status);
+        subsegment.set_grpc_status(headers);
         self.responded = true;
         self.expected = headers.get(http::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     }
@@ -96,6 +98,12 @@ impl Watch for Call {
 
     fn pass(&mut self, bytes: usize) {
         self.received += bytes as u64;
+    }
+
+    fn trail(&mut self, trailers: &HeaderMap) {
+        if let Some(subsegment) = &self.subsegment {
+            subsegment.set_grpc_status(trailers);
+        }
     }
 
     fn complete(&mut self) {
@@ -144,11 +152,11 @@ impl<'a> Target<'a> {
     }
 
     fn name(&self) -> &str {
-        &self.authority
+        if self.authority.is_empty() { "unknown" } else { &self.authority }
     }
 
     fn write_url(&self, url: &mut String) {
-        for part in [self.scheme, "://", &self.authority, self.path] {
+        for part in [self.scheme, "://", self.name(), self.path] {
             url.push_str(part);
         }
     }

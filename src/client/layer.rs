@@ -32,6 +32,7 @@ pub struct XRayClientLayer<K = Typed> {
 pub(super) struct Settings {
     pub(super) traced: bool,
     pub(super) traceparent: bool,
+    pub(super) name: Option<Arc<str>>,
     context_missing: ContextMissing,
     /// A missing context has been reported as an error.
     reported: Arc<AtomicBool>,
@@ -67,6 +68,15 @@ impl<K> XRayClientLayer<K> {
         self
     }
 
+    /// Names every call like this, instead of after its host.
+    ///
+    /// It is for requests that do not say where they go, and are `unknown` otherwise: a tonic channel knows its host by
+    /// itself, unless the client is made `with_origin`.
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.settings.name = Some(name.into());
+        self
+    }
+
     /// What to say about calls outside of any trace, unless `AWS_XRAY_CONTEXT_MISSING` says it.
     pub fn context_missing(mut self, context_missing: ContextMissing) -> Self {
         self.settings.context_missing = Environment::process().context_missing().unwrap_or(context_missing);
@@ -79,6 +89,7 @@ impl Default for Settings {
         Self {
             traced: false,
             traceparent: false,
+            name: None,
             context_missing: Environment::process().context_missing().unwrap_or_default(),
             reported: Arc::default(),
         }

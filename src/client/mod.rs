@@ -23,6 +23,9 @@
 //! At the end of the response's body, or when that is dropped. A call that is dropped before there is a response is a
 //! fault, with a cause that says so. Redirects and retries inside of the client are one call.
 //!
+//! The HTTP status decides about error, throttle and fault, and for gRPC the status in headers or trailers, which becomes
+//! the annotation `grpc_status` unless it is OK.
+//!
 //! Outside of any trace the call goes through untouched; see [`ContextMissing`](crate::context::ContextMissing).
 
 mod body;

@@ -137,7 +137,7 @@ mod middleware {
 
         /// Traces calls with the settings of a layer.
         #[must_use]
-        pub fn with(layer: XRayClientLayer) -> Self {
+        pub fn with<K>(layer: XRayClientLayer<K>) -> Self {
             Self(layer.settings)
         }
     }

@@ -33,15 +33,23 @@ pub enum Typed {}
 #[derive(Debug)]
 pub enum Boxed {}
 
-/// Anything that an exception can be made of: errors ([`Typed`]) and pointers to errors ([`Boxed`]).
+/// Marks errors of which only the trait is known: `dyn Error`. See [`AsError`].
+#[derive(Debug)]
+pub enum Bare {}
+
+/// Anything that an exception can be made of: errors ([`Typed`]), pointers to errors ([`Boxed`]), and errors behind a
+/// reference ([`Bare`]).
 ///
-/// Hardly a type is both (an `Arc<dyn Error>` is), so functions such as [`capture`](crate::capture) infer `Kind`; layers
-/// ask for it by [`boxed_errors`](crate::XRayLayer::boxed_errors).
+/// Hardly a type is two of them, so functions such as [`capture`](crate::capture) infer `Kind`. An `Arc<dyn Error>` is:
+/// pass what it points to, `&*error`. Layers ask for boxes by [`boxed_errors`](crate::XRayLayer::boxed_errors).
+///
+/// The type of an exception is the type of the error where that is known, and otherwise the first name in its `Debug`
+/// text: `error` for an error that is plain text.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be recorded as an exception",
     label = "neither an error nor a box of one",
-    note = "if this is the error of a service and it is a `BoxError`, call `.boxed_errors()` on the X-Ray layer; \
-            if it is no error, use `.in_subsegment(name)` instead of `capture`"
+    note = "implement `std::error::Error` for it, or make one of it: `.map_err(BoxError::from)` does for text",
+    note = "the error of a service may be a `BoxError` if `.boxed_errors()` is called on the X-Ray layer, and only then"
 )]
 pub trait AsError<Kind> {
     /// The error itself.
@@ -62,6 +70,27 @@ impl<E: Error + 'static> AsError<Typed> for E {
     }
 }
 
+impl AsError<Bare> for dyn Error + 'static {
+    fn as_error(&self) -> &(dyn Error + 'static) {
+        self
+    }
+
+    fn type_name() -> Option<&'static str> {
+        None
+    }
+}
+
+impl AsError<Bare> for dyn Error + Send + Sync + 'static {
+    fn as_error(&self) -> &(dyn Error + 'static) {
+        self
+    }
+
+    fn type_name() -> Option<&'static str> {
+        None
+    }
+}
+
+#[diagnostic::do_not_recommend]
 impl<P> AsError<Boxed> for P
 where
     P: Deref,
@@ -118,6 +147,8 @@ pub struct RecordedError(std::sync::Arc<Description>);
 
 impl RecordedError {
     /// Describes an error and its chain of sources; also a boxed one, or a plain text.
+    ///
+    /// It takes the error, so what the response needs of it has to be taken before.
     pub fn new<E: Into<Box<dyn Error + Send + Sync>>>(error: E) -> Self {
         Self(Description::of_error(&*error.into(), None, false).into())
     }
@@ -223,10 +254,25 @@ impl Description {
 }
 
 /// The first name in an error's `Debug` text: the only trace of its type that a trait object leaves.
+///
+/// The text is not written any further: the rest may be long, or a backtrace that takes its time.
 fn debug_name(error: &dyn Error) -> String {
-    let text = bounded(format_args!("{error:?}"), MAX_STRING);
-    let name = text.split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':').next().unwrap_or_default();
-    if name.is_empty() { "error".to_owned() } else { name.to_owned() }
+    struct Name(String);
+
+    impl Write for Name {
+        fn write_str(&mut self, part: &str) -> fmt::Result {
+            let room = MAX_STRING.saturating_sub(self.0.len());
+            let name = part.chars().take(room).take_while(|c| c.is_alphanumeric() || matches!(c, '_' | ':'));
+            let before = self.0.len();
+            self.0.extend(name);
+            if self.0.len() - before < part.len() { Err(fmt::Error) } else { Ok(()) }
+        }
+    }
+
+    let mut name = Name(String::new());
+    // An error means that the name has ended.
+    let _ = write!(name, "{error:?}");
+    if name.0.is_empty() { "error".to_owned() } else { name.0 }
 }
 
 /// At most `max` characters of a text, without writing out the rest of it.

@@ -29,7 +29,7 @@ mod tree;
 
 pub use self::{
     annotation::AnnotationValue,
-    cause::{AsError, Boxed, RecordedError, Typed},
+    cause::{AsError, Bare, Boxed, RecordedError, Typed},
     segment::{EntityDocument, SegmentDocument},
     split::{MAX_DOCUMENT, Split},
     text::{InvalidNameError, SegmentName},

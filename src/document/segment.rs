@@ -61,7 +61,7 @@ impl SegmentDocument {
         self.rule_name.as_deref()
     }
 
-    /// The topmost entity; its subsegments are below it.
+    /// The topmost entity: user, links, exceptions and the HTTP request are here; its subsegments are below it.
     #[must_use]
     pub fn root(&self) -> EntityDocument<'_> {
         EntityDocument { tree: &self.tree, index: 0 }
@@ -287,6 +287,14 @@ impl<'a> EntityDocument<'a> {
     pub fn exceptions(self) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.tree.details(self.index).filter_map(move |detail| match detail {
             Detail::Exception { kind, message, .. } => Some((self.text(*kind), self.text(*message))),
+            _ => None,
+        })
+    }
+
+    /// The segments of other traces that it is linked to.
+    pub fn links(self) -> impl Iterator<Item = (TraceId, SegmentId)> {
+        self.tree.details(self.index).filter_map(|detail| match detail {
+            Detail::Link { trace_id, id } => Some((*trace_id, *id)),
             _ => None,
         })
     }

@@ -43,7 +43,6 @@ impl Flush {
     }
 
     /// Blocks the thread until it ends; how many documents were left.
-    #[must_use]
     pub fn wait(self) -> usize {
         let mut state = self.0.lock();
         loop {

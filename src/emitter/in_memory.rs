@@ -7,6 +7,9 @@ use crate::document::SegmentDocument;
 
 /// Keeps documents until they are taken. Clones share one list.
 ///
+/// A segment is there when its response's body has been read to its end; a body that is dropped before is a client that
+/// left.
+///
 /// ```
 /// use tower_xray::{Recorder, emitter::InMemoryEmitter, sampling::SampleAll};
 ///

@@ -61,23 +61,30 @@ pub trait Emitter: Send + Sync {
     }
 }
 
-impl<E: Emitter + ?Sized> Emitter for Arc<E> {
-    fn emit(&self, document: SegmentDocument) {
-        (**self).emit(document);
-    }
+macro_rules! impl_for_pointer {
+    ($pointer:ident) => {
+        impl<E: Emitter + ?Sized> Emitter for $pointer<E> {
+            fn emit(&self, document: SegmentDocument) {
+                (**self).emit(document);
+            }
 
-    fn flush(&self, deadline: Instant) -> Flush {
-        (**self).flush(deadline)
-    }
+            fn flush(&self, deadline: Instant) -> Flush {
+                (**self).flush(deadline)
+            }
 
-    fn shutdown(&self, deadline: Instant) -> Flush {
-        (**self).shutdown(deadline)
-    }
+            fn shutdown(&self, deadline: Instant) -> Flush {
+                (**self).shutdown(deadline)
+            }
 
-    fn stats(&self) -> EmitterStats {
-        (**self).stats()
-    }
+            fn stats(&self) -> EmitterStats {
+                (**self).stats()
+            }
+        }
+    };
 }
+
+impl_for_pointer!(Arc);
+impl_for_pointer!(Box);
 
 /// Counts documents since the emitter was made. A segment that was split counts once for each piece.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

@@ -35,7 +35,7 @@ use std::{
     sync::Arc,
 };
 
-use http::StatusCode;
+use http::{HeaderMap, HeaderName, StatusCode};
 use serde::Serialize;
 
 pub use self::guard::{Segment, Subsegment};
@@ -47,6 +47,8 @@ use crate::{
     header::TraceHeader,
     id::{SegmentId, TraceId},
 };
+
+static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// A handle to a segment or subsegment: describes it, and begins subsegments below it.
 ///
@@ -82,8 +84,8 @@ impl Entity {
         Self(Inner::Recorded { recording, index, id })
     }
 
-    /// Whether anything that is said about it is recorded; with [`Capture`](crate::sampling::Capture), that it is sent
-    /// may depend on the outcome.
+    /// Whether it was chosen to be recorded; with [`Capture`](crate::sampling::Capture), whether that is sent may depend
+    /// on the outcome.
     #[must_use]
     pub fn is_recorded(&self) -> bool {
         matches!(self.0, Inner::Recorded { .. })
@@ -198,7 +200,7 @@ impl Entity {
     }
 
     /// Records an error with its chain of sources as the cause, and marks a client error.
-    pub fn add_error<E: AsError<K>, K>(&self, error: &E) {
+    pub fn add_error<E: AsError<K> + ?Sized, K>(&self, error: &E) {
         self.add_cause(|| Description::of_error(error.as_error(), E::type_name(), false));
         self.set_error();
     }
@@ -206,7 +208,7 @@ impl Entity {
     /// Records an error with its chain of sources as the cause, and marks a fault.
     ///
     /// What a subsegment below has recorded already is not described again, only referred to.
-    pub fn add_fault<E: AsError<K>, K>(&self, error: &E) {
+    pub fn add_fault<E: AsError<K> + ?Sized, K>(&self, error: &E) {
         self.add_cause(|| Description::of_error(error.as_error(), E::type_name(), false));
         self.set_fault();
     }
@@ -282,6 +284,24 @@ impl Entity {
             node.throttle |= status == StatusCode::TOO_MANY_REQUESTS;
             node.fault |= status.is_server_error();
         });
+    }
+
+    /// Records what a gRPC status says about errors; the HTTP status is 200 whatever has happened.
+    ///
+    /// It is in the trailers of a response, or in its headers if there is nothing else to send.
+    pub(crate) fn set_grpc_status(&self, headers: &HeaderMap) {
+        let Some(code) = headers.get(&GRPC_STATUS).and_then(|value| value.to_str().ok()?.parse::<u32>().ok()) else {
+            return;
+        };
+        match code {
+            0 => return,
+            // Cancelled, and what the caller has done wrong.
+            1 | 3 | 5 | 6 | 7 | 9 | 11 | 16 => self.set_error(),
+            // Resource exhausted.
+            8 => self.set_throttle(),
+            _ => self.set_fault(),
+        }
+        self.add_annotation("grpc_status", code);
     }
 
     pub(crate) fn set_content_length(&self, bytes: u64) {

@@ -55,15 +55,22 @@ pub trait SamplingStrategy: Send + Sync {
     }
 }
 
-impl<S: SamplingStrategy + ?Sized> SamplingStrategy for Arc<S> {
-    fn decide(&self, request: &SamplingRequest<'_>) -> Decision {
-        (**self).decide(request)
-    }
+macro_rules! impl_for_pointer {
+    ($pointer:ident) => {
+        impl<S: SamplingStrategy + ?Sized> SamplingStrategy for $pointer<S> {
+            fn decide(&self, request: &SamplingRequest<'_>) -> Decision {
+                (**self).decide(request)
+            }
 
-    fn stats(&self) -> SamplingStats {
-        (**self).stats()
-    }
+            fn stats(&self) -> SamplingStats {
+                (**self).stats()
+            }
+        }
+    };
 }
+
+impl_for_pointer!(Arc);
+impl_for_pointer!(Box);
 
 /// What is known about a segment when it begins.
 ///

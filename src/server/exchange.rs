@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use http::{HeaderValue, Method, Response, StatusCode, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, request::Parts};
 use http_body::Body;
 
 use super::{
@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     body::Watch,
+    context::current,
     document::{Description, RecordedError},
     entity::{Entity, Segment},
     header::{SamplingDecision, TraceHeader, X_AMZN_TRACE_ID},
@@ -53,8 +54,11 @@ impl Exchange {
         if config.skip.as_ref().is_some_and(|skip| skip(parts)) {
             return None;
         }
+        let outer = parts.extensions.get::<Entity>().cloned().unwrap_or_else(current);
         let inbound = Inbound::new(parts);
         let incoming = match config.trust {
+            // A layer inside of another one continues its trace.
+            _ if !outer.is_none() => outer.header(),
             Trust::None => None,
             Trust::All | Trust::IdsOnly => inbound.trace_header(config.traceparent),
         };
@@ -63,8 +67,8 @@ impl Exchange {
         }
         let asked = incoming.as_ref().is_some_and(|header| header.decision() == SamplingDecision::Requested);
         let incoming = match config.trust {
-            Trust::All | Trust::None => incoming,
-            Trust::IdsOnly => incoming.map(|header| header.with_decision(SamplingDecision::Unknown)),
+            Trust::IdsOnly if outer.is_none() => incoming.map(|header| header.with_decision(SamplingDecision::Unknown)),
+            _ => incoming,
         };
         let name = config.naming.name(&inbound);
         let (segment, sampled) = config.recorder.begin(
@@ -109,6 +113,7 @@ impl Exchange {
         self.response = Some(Progress { bodiless, expected, sent: 0 });
         if segment.is_recorded() {
             segment.set_status(status);
+            segment.set_grpc_status(response.headers());
             if let Some(error) = response.extensions().get::<RecordedError>() {
                 segment.add_cause(|| error.description().clone());
             }
@@ -148,6 +153,12 @@ impl Watch for Exchange {
         }
     }
 
+    fn trail(&mut self, trailers: &HeaderMap) {
+        if let Some(segment) = &self.segment {
+            segment.set_grpc_status(trailers);
+        }
+    }
+
     fn complete(&mut self) {
         let Some(segment) = self.segment.take() else { return };
         let Progress { bodiless, expected, sent } = self.response.unwrap_or_default();
@@ -178,7 +189,8 @@ impl Drop for Exchange {
         let Some(segment) = self.segment.take() else { return };
         match self.response {
             None => segment.add_cause(|| {
-                Description::of_text("ClientDisconnect", "the client left before the response began", false)
+                let message = "the client left, or something outside gave up, before the response began";
+                Description::of_text("ClientDisconnect", message, false)
             }),
             Some(Progress { sent, .. }) => {
                 let message = format_args!("the client left after {sent} bytes of the response's body");

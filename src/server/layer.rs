@@ -82,6 +82,25 @@ impl XRayLayer {
     }
 
     /// For a service whose error is a `Box<dyn Error + Send + Sync>`, as that of tower's timeout and buffer is.
+    ///
+    /// Without it, such a stack does not compile; below axum's `HandleErrorLayer` the message is about
+    /// ``the trait bound `HandleError<XRay<Timeout<…>, …>, …>: Service<…>` ``.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use axum::{BoxError, Router, error_handling::HandleErrorLayer, http::StatusCode, routing::get};
+    /// use tower::ServiceBuilder;
+    /// # use tower_xray::{Recorder, XRayLayer};
+    ///
+    /// # let recorder = Recorder::from_env()?;
+    /// let app: Router = Router::new().route("/", get(async || "")).layer(
+    ///     ServiceBuilder::new()
+    ///         .layer(HandleErrorLayer::new(async |_: BoxError| StatusCode::REQUEST_TIMEOUT))
+    ///         .layer(XRayLayer::new("orders", recorder).boxed_errors())
+    ///         .timeout(Duration::from_secs(10)),
+    /// );
+    /// # Ok::<(), tower_xray::recorder::BuildError>(())
+    /// ```
     pub fn boxed_errors(self) -> XRayLayer<Boxed> {
         XRayLayer { config: self.config, kind: PhantomData }
     }
@@ -115,8 +134,14 @@ impl<K> XRayLayer<K> {
     }
 
     /// Leaves requests alone for which this is true, such as health checks: no segment, no header, no decision.
+    ///
+    /// Called again, it leaves alone what either closure names. In a nested router the path of the
+    /// [`Parts`](http::request::Parts) lacks what the outer one has matched.
     pub fn skip(self, skip: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
-        self.with(|config| config.skip = Some(Arc::new(skip)))
+        self.with(|config| {
+            let earlier = config.skip.take();
+            config.skip = Some(Arc::new(move |parts| earlier.as_ref().is_some_and(|skip| skip(parts)) || skip(parts)));
+        })
     }
 
     /// Decides about some requests before everything else: forces them to be recorded, or not to be.

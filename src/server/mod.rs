@@ -24,15 +24,18 @@
 //! | there is no body: `HEAD`, 1xx, 204, 304, an empty one | closes with the response |
 //! | 101: the connection becomes something else | closes with the response |
 //! | the status is 4xx, 429, 5xx | error, error and throttle, fault |
+//! | the gRPC status, in headers or trailers, is not OK | error, error and throttle, fault; annotation `grpc_status` |
 //! | the client leaves before the response, or in the middle of its body | error, with a cause that says so |
+//! | a layer outside gives up, as a timeout does | the same: this layer cannot tell them apart |
 //! | the handler panics | fault, with the panic as cause; it goes on unwinding |
 //! | the service or the body returns an error | fault, with the error as cause |
 //!
 //! # Where to put the layer
 //!
-//! As far outside as possible, so that what other layers do is part of the segment; but inside of whatever turns a
-//! panic into a response only if the panic itself is to be recorded (that response has no tracing header then). `Router::layer` sees the matched route; a layer
-//! around the whole router, and a request that no route matches, do not.
+//! Outside of what should be part of the segment's time: compression, timeouts, authentication. A `CatchPanicLayer`
+//! outside of it leaves the panic's message in the segment (its 500 has no tracing header then); inside of it, the
+//! segment sees a plain 500. `Router::layer` sees the matched route; a layer around the whole router, and a request that
+//! no route matches, do not. A layer inside of another one continues its trace, as a service behind it would.
 //!
 //! # What a segment tells
 //!

@@ -103,3 +103,10 @@ impl From<String> for Naming {
         name.as_str().into()
     }
 }
+
+impl From<&String> for Naming {
+    /// `unknown` stands in for a name of which nothing is left; [`Naming::fixed`] makes that an error.
+    fn from(name: &String) -> Self {
+        name.as_str().into()
+    }
+}

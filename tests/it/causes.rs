@@ -367,3 +367,51 @@ fn a_stack_has_at_most_fifty_frames_and_says_how_many_are_missing() {
     assert_eq!(exception["stack"].as_array().unwrap().len(), 50);
     assert!(exception["truncated"].as_u64().unwrap() >= 50, "{}", exception["truncated"]);
 }
+
+#[test]
+fn an_error_behind_a_reference_is_recorded() {
+    let (recorder, documents) = recorder();
+    let shared: std::sync::Arc<dyn std::error::Error + Send + Sync> =
+        std::sync::Arc::new(std::io::Error::other("disk 3"));
+    let segment = recorder.begin_segment("report");
+    segment.add_fault(&*shared);
+    let plain: &(dyn std::error::Error + 'static) = &std::fmt::Error;
+    segment.begin_subsegment("format").add_error(plain);
+    segment.close();
+    let document = documents.take_one();
+    assert_eq!(document.root().exceptions().collect::<Vec<_>>(), [("Custom", "disk 3")]);
+    let child = document.subsegments().next().unwrap();
+    assert_eq!((child.exceptions().next().unwrap().0, child.error(), child.fault()), ("Error", true, false));
+}
+
+#[test]
+fn a_debug_text_is_written_as_far_as_its_first_name() {
+    use std::{cell::Cell, fmt};
+
+    thread_local!(static WRITTEN: Cell<bool> = const { Cell::new(false) });
+
+    /// Its `Debug` has a costly part, as one with a backtrace has.
+    struct Costly;
+
+    impl fmt::Debug for Costly {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("Costly ")?;
+            WRITTEN.set(true);
+            f.write_str("{ backtrace }")
+        }
+    }
+
+    impl fmt::Display for Costly {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("it fails")
+        }
+    }
+
+    impl std::error::Error for Costly {}
+
+    let (recorder, documents) = recorder();
+    let boxed: Box<dyn std::error::Error + Send + Sync> = Box::new(Costly);
+    recorder.begin_segment("report").add_fault(&boxed);
+    assert_eq!(documents.take_one().root().exceptions().collect::<Vec<_>>(), [("Costly", "it fails")]);
+    assert!(!WRITTEN.get());
+}

@@ -232,3 +232,21 @@ fn what_ends_with_its_thread_is_sent() {
     .unwrap();
     assert_eq!(outline(&documents.take()), ["report"]);
 }
+
+#[tokio::test]
+async fn work_that_is_dropped_before_its_end_is_annotated() {
+    let (recorder, documents) = recorder();
+    let segment = recorder.begin_segment("report");
+    let work = async {
+        tokio::select! {
+            biased;
+            () = std::future::pending::<()>().in_subsegment("never") => unreachable!(),
+            () = async {}.in_subsegment("at once") => {}
+        }
+    };
+    work.in_entity(&segment).await;
+    segment.close();
+    let document = documents.take_one();
+    let cancelled: Vec<_> = document.subsegments().map(|child| (child.name(), child.annotation("cancelled"))).collect();
+    assert_eq!(cancelled, [("never", Some(true.into())), ("at once", None)]);
+}

@@ -227,10 +227,23 @@ async fn the_name_is_the_host_with_a_port_that_is_not_the_default() {
         ("a:80", "https://a:80/"),
         ("a:8080", "http://a:8080/"),
         ("_::1_", "http://[::1]/"),
-        ("unknown", "http:///x"),
+        ("unknown", "http://unknown/x"),
         ("b:8080", "http://b:8080/x"),
     ];
     assert_eq!(names, expected.map(|(name, url)| (name.to_owned(), url.to_owned())));
+}
+
+#[tokio::test]
+async fn a_name_can_be_given_to_calls_that_do_not_say_where_they_go() {
+    let (recorder, documents) = recorder();
+    let segment = recorder.begin_segment("orders");
+    let ok = service_fn(async |_: Request<()>| Ok::<_, std::convert::Infallible>(Response::new(String::new())));
+    let client = ServiceBuilder::new().layer(XRayClientLayer::new().name("pricing")).service(ok);
+    client.oneshot(Request::get("/shop.Prices/Quote").body(()).unwrap()).in_entity(&segment).await.unwrap();
+    segment.close();
+    let segment = documents.take_one();
+    let call = segment.subsegments().next().unwrap();
+    assert_eq!((call.name(), call.http_url()), ("pricing", "http://unknown/shop.Prices/Quote"));
 }
 
 #[tokio::test]

@@ -3,4 +3,6 @@
 mod closing;
 mod contract;
 mod decision;
+mod grpc;
+mod nested;
 mod request;
