@@ -22,6 +22,9 @@ pub(crate) trait Watch {
     /// What the body belongs to, until it is over.
     fn entity(&self) -> Option<&Entity>;
 
+    /// Somebody wants the body.
+    fn begin(&mut self);
+
     /// So many bytes have passed.
     fn pass(&mut self, bytes: usize);
 
@@ -57,6 +60,7 @@ where
     W: Watch,
 {
     let Some(watching) = watch else { return body.poll_frame(cx) };
+    watching.begin();
     let frame = ready!(watching.enter(|| body.as_mut().poll_frame(cx)));
     let over = match &frame {
         Some(Ok(frame)) => {

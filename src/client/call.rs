@@ -96,6 +96,8 @@ impl Watch for Call {
         self.subsegment.as_ref().map(Subsegment::entity)
     }
 
+    fn begin(&mut self) {}
+
     fn pass(&mut self, bytes: usize) {
         self.received += bytes as u64;
     }
@@ -124,8 +126,10 @@ impl Watch for Call {
 impl Drop for Call {
     fn drop(&mut self) {
         if self.responded {
-            // Whoever has not read the body has seen what it wanted.
-            self.complete();
+            // Whoever has not read the body has seen what it wanted; how long it is, only its announcement tells.
+            if let (Some(subsegment), Some(length)) = (self.subsegment.take(), self.expected) {
+                subsegment.set_content_length(length);
+            }
         } else {
             self.fail(|| Description::of_text("Cancelled", "the call was dropped before there was a response", false));
         }

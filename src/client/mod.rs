@@ -26,6 +26,9 @@
 //! The HTTP status decides about error, throttle and fault, and for gRPC the status in headers or trailers, which becomes
 //! the annotation `grpc_status` unless it is OK.
 //!
+//! A layer that runs the client elsewhere, as tower's buffer does, loses the current entity, unless the request brings
+//! an [`Entity`](crate::Entity) along in its extensions.
+//!
 //! Outside of any trace the call goes through untouched; see [`ContextMissing`](crate::context::ContextMissing).
 
 mod body;

@@ -7,8 +7,7 @@ use crate::document::SegmentDocument;
 
 /// Keeps documents until they are taken. Clones share one list.
 ///
-/// A segment is there when its response's body has been read to its end; a body that is dropped before is a client that
-/// left.
+/// A segment is there when its response's body has been read to its end, or dropped.
 ///
 /// ```
 /// use tower_xray::{Recorder, emitter::InMemoryEmitter, sampling::SampleAll};

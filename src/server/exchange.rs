@@ -2,7 +2,7 @@
 //!
 //! Dropping it unfinished is how a client's leaving shows: hyper drops the response's future or body then.
 
-use std::fmt;
+use std::{fmt, thread};
 
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, request::Parts};
 use http_body::Body;
@@ -25,6 +25,7 @@ pub(super) struct Exchange {
     segment: Option<Segment>,
     sampled: bool,
     head: bool,
+    connect: bool,
     /// What goes into the response's header.
     response_header: ResponseHeader,
     /// Whether there is a response already, and what is known of its body.
@@ -46,6 +47,8 @@ struct Progress {
     /// How many bytes there will be, if that is known.
     expected: Option<u64>,
     sent: u64,
+    /// Somebody has asked for the body.
+    wanted: bool,
 }
 
 impl Exchange {
@@ -54,21 +57,21 @@ impl Exchange {
         if config.skip.as_ref().is_some_and(|skip| skip(parts)) {
             return None;
         }
-        let outer = parts.extensions.get::<Entity>().cloned().unwrap_or_else(current);
         let inbound = Inbound::new(parts);
-        let incoming = match config.trust {
-            // A layer inside of another one continues its trace.
-            _ if !outer.is_none() => outer.header(),
+        // A layer around this one has begun the trace and decided.
+        let outer = parts.extensions.get::<Entity>().map_or_else(|| current().header(), Entity::header);
+        let trust = if outer.is_some() { Trust::All } else { config.trust };
+        let incoming = outer.or_else(|| match trust {
             Trust::None => None,
             Trust::All | Trust::IdsOnly => inbound.trace_header(config.traceparent),
-        };
+        });
         if !config.recorder.is_enabled() {
             return Some(Self::new(Recorder::pass_on(incoming), false, parts, ResponseHeader::Off));
         }
         let asked = incoming.as_ref().is_some_and(|header| header.decision() == SamplingDecision::Requested);
-        let incoming = match config.trust {
-            Trust::IdsOnly if outer.is_none() => incoming.map(|header| header.with_decision(SamplingDecision::Unknown)),
-            _ => incoming,
+        let incoming = match trust {
+            Trust::All | Trust::None => incoming,
+            Trust::IdsOnly => incoming.map(|header| header.with_decision(SamplingDecision::Unknown)),
         };
         let name = config.naming.name(&inbound);
         let (segment, sampled) = config.recorder.begin(
@@ -98,19 +101,27 @@ impl Exchange {
     }
 
     fn new(segment: Segment, sampled: bool, parts: &Parts, response_header: ResponseHeader) -> Self {
-        Self { segment: Some(segment), sampled, head: parts.method == Method::HEAD, response_header, response: None }
+        Self {
+            segment: Some(segment),
+            sampled,
+            head: parts.method == Method::HEAD,
+            connect: parts.method == Method::CONNECT,
+            response_header,
+            response: None,
+        }
     }
 
     /// There is a response: records its status, and what is known of its body.
     pub(super) fn respond<B: Body>(&mut self, response: &mut Response<B>) {
         let Some(segment) = &self.segment else { return };
         let status = response.status();
-        let bodiless = self.head
-            || status.is_informational()
-            || status == StatusCode::NO_CONTENT
-            || status == StatusCode::NOT_MODIFIED;
-        let expected = content_length(response).or_else(|| response.body().size_hint().exact());
-        self.response = Some(Progress { bodiless, expected, sent: 0 });
+        // RFC 9112, 6.3: these have neither a body nor a length, and HEAD and 304 the length of a body that is not sent.
+        let empty =
+            status.is_informational() || status == StatusCode::NO_CONTENT || (self.connect && status.is_success());
+        let bodiless = empty || self.head || status == StatusCode::NOT_MODIFIED;
+        let announced = content_length(response).or_else(|| response.body().size_hint().exact());
+        let expected = announced.filter(|_| !empty);
+        self.response = Some(Progress { bodiless, expected, sent: 0, wanted: false });
         if segment.is_recorded() {
             segment.set_status(status);
             segment.set_grpc_status(response.headers());
@@ -147,6 +158,12 @@ impl Watch for Exchange {
         self.segment.as_ref().map(Segment::entity)
     }
 
+    fn begin(&mut self) {
+        if let Some(progress) = &mut self.response {
+            progress.wanted = true;
+        }
+    }
+
     fn pass(&mut self, bytes: usize) {
         if let Some(progress) = &mut self.response {
             progress.sent += bytes as u64;
@@ -161,8 +178,10 @@ impl Watch for Exchange {
 
     fn complete(&mut self) {
         let Some(segment) = self.segment.take() else { return };
-        let Progress { bodiless, expected, sent } = self.response.unwrap_or_default();
-        if let Some(length) = expected.or((!bodiless).then_some(sent)) {
+        let Progress { bodiless, expected, sent, .. } = self.response.unwrap_or_default();
+        // More than was announced is not sent, and less is all there was.
+        let length = if bodiless { expected } else { Some(expected.unwrap_or(sent).min(sent)) };
+        if let Some(length) = length {
             segment.set_content_length(length);
         }
     }
@@ -187,17 +206,30 @@ impl Drop for Exchange {
             self.complete();
         }
         let Some(segment) = self.segment.take() else { return };
-        match self.response {
-            None => segment.add_cause(|| {
+        if let Some(Progress { expected, wanted: false, .. }) = self.response {
+            // Nobody has begun to send the body: a layer outside has put another response in its place.
+            if let Some(length) = expected {
+                segment.set_content_length(length);
+            }
+            return;
+        }
+        if let Some(Progress { sent, .. }) = self.response {
+            segment.set_content_length(sent);
+        }
+        // What a panic drops says so itself.
+        if thread::panicking() {
+            return;
+        }
+        segment.add_cause(|| match self.response {
+            None => {
                 let message = "the client left, or something outside gave up, before the response began";
                 Description::of_text("ClientDisconnect", message, false)
-            }),
+            }
             Some(Progress { sent, .. }) => {
                 let message = format_args!("the client left after {sent} bytes of the response's body");
-                segment.add_cause(|| Description::of_text("ClientDisconnect", message, false));
-                segment.set_content_length(sent);
+                Description::of_text("ClientDisconnect", message, false)
             }
-        }
+        });
         segment.set_error();
     }
 }

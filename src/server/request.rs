@@ -75,7 +75,9 @@ impl<'a> Inbound<'a> {
     pub(super) fn describe(&self, tls: bool, tree: &mut Tree, index: Index) {
         let method = tree.write_string(self.parts.method.as_str());
         let url = tree.write_with(|url| {
-            for part in [self.scheme(tls), "://", self.host.unwrap_or("unknown"), self.path] {
+            // RFC 9112, 3.3: the URL of `OPTIONS *` has no path.
+            let path = Some(self.path).filter(|path| *path != "*").unwrap_or_default();
+            for part in [self.scheme(tls), "://", self.host.unwrap_or("unknown"), path] {
                 url.push_str(part);
             }
         });

@@ -23,6 +23,7 @@ mod panics;
 mod propagation;
 mod recording;
 mod reservoir;
+mod runtimes;
 mod sampling;
 mod server;
 mod split;

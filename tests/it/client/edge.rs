@@ -155,7 +155,7 @@ async fn a_hedged_call_is_two_and_the_slower_one_is_cancelled() {
     drop(hedge.oneshot(get()).in_entity(&segment).await.unwrap());
     segment.close();
     let call = "pricing.internal remote GET http://pricing.internal/";
-    assert_eq!(calls(&documents.take_one()), [format!("{call} {CANCELLED}"), format!("{call} 200 0")]);
+    assert_eq!(calls(&documents.take_one()), [format!("{call} {CANCELLED}"), format!("{call} 200 null")]);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Calls over real sockets, and the subsegments they leave.
 
+mod edge;
 mod hyper;
 mod reqwest;
 

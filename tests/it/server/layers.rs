@@ -6,6 +6,7 @@ use axum::{
     extract::Request,
     http::{StatusCode, header},
     middleware::{self, Next},
+    response::IntoResponse,
     routing::get as route,
 };
 use tower_http::catch_panic::CatchPanicLayer;
@@ -65,6 +66,28 @@ async fn a_panic_of_a_layer_outside_is_no_client_that_left() {
     let address = serve(router).await;
     assert!(exchange(address, &get("/")).await.starts_with("HTTP/1.1 500"));
     let segment = told(&emitted.next().await);
-    assert_eq!(segment, "GET http://shop.example.com/ fault 200 0 | panic: the thread panicked");
+    assert_eq!(segment, "GET http://shop.example.com/ fault 200 8 | panic: the thread panicked");
+    emitted.assert_empty();
+}
+
+#[tokio::test]
+async fn a_layer_outside_that_replaces_a_response_is_no_client_that_left() {
+    async fn page(request: Request, next: Next) -> impl IntoResponse {
+        let response = next.run(request).await;
+        match response.status() {
+            StatusCode::NOT_FOUND => (StatusCode::NOT_FOUND, "a fine page").into_response(),
+            _ => response,
+        }
+    }
+
+    let (recorder, mut emitted) = emitting_recorder();
+    let router = Router::new()
+        .fallback(async || (StatusCode::NOT_FOUND, "gone"))
+        .layer(layer("shop", &recorder))
+        .layer(middleware::from_fn(page));
+    let address = serve(router).await;
+    let response = exchange(address, &get("/")).await;
+    assert!(response.ends_with("a fine page"), "{response}");
+    assert_eq!(told(&emitted.next().await), "GET http://shop.example.com/ error 404 4");
     emitted.assert_empty();
 }

@@ -3,6 +3,10 @@
 mod closing;
 mod contract;
 mod decision;
+mod edge;
 mod grpc;
+mod http2;
+mod layers;
+mod lengths;
 mod nested;
 mod request;
