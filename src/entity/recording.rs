@@ -15,7 +15,6 @@ use crate::{
     header::TraceHeader,
     id::{SegmentId, TraceId},
     recorder::{Recorder, clock::Moment},
-    sampling::Outcome,
 };
 
 /// The annotation that says why a segment that was not sampled has been sent.
@@ -212,7 +211,7 @@ impl Recording {
     fn seal_fate(&self, tree: &mut Tree, index: Index) {
         let node = tree.node(index);
         let duration = Duration::from_micros(node.end - node.start);
-        let reason = self.recorder().capture(Outcome { error: node.error, fault: node.fault, duration });
+        let reason = self.recorder().capture(node.error, node.fault, duration);
         if let Some(reason) = reason {
             tree.annotate(index, CAPTURED, &reason.into());
         }

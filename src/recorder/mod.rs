@@ -20,6 +20,7 @@
 
 mod builder;
 pub(crate) mod clock;
+mod observation;
 mod stats;
 
 use std::{
@@ -29,6 +30,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub(crate) use self::observation::Observation;
 pub use self::{
     builder::{BuildError, RecorderBuilder},
     stats::Stats,
@@ -40,7 +42,7 @@ use crate::{
     entity::{Entity, Recording, Segment},
     header::{SamplingDecision, TraceHeader},
     id::IdSource,
-    sampling::{Capture, Decision, Outcome, SamplingRequest, SamplingStrategy},
+    sampling::{Capture, Decision, SamplingRequest, SamplingStrategy},
 };
 
 /// Begins segments, decides which are recorded, and sends them. A clone is another handle to the same recorder.
@@ -89,7 +91,7 @@ impl Recorder {
             return Self::pass_on(header.cloned());
         }
         let name = SegmentName::lenient(name);
-        self.begin(name.as_str(), header, None, |request| request, |_, _| {}).0
+        self.begin(name.as_str(), header, None, |request| request, |_, _| {}).segment
     }
 
     /// What was opened, sampled, emitted and dropped since the recorder was made.
@@ -129,7 +131,7 @@ impl Recorder {
         self.0.name.as_ref()
     }
 
-    /// Begins a segment, recorded or not; also says whether it is sampled.
+    /// Begins a segment, recorded or not.
     ///
     /// A decision that was `forced` goes before that of the header, and that before the strategy's. `complete` adds what
     /// is known to the sampling request; `describe` runs only if the segment is recorded.
@@ -140,10 +142,11 @@ impl Recorder {
         forced: Option<Decision>,
         complete: impl FnOnce(SamplingRequest<'a>) -> SamplingRequest<'a>,
         describe: impl FnOnce(&mut Tree, Index),
-    ) -> (Segment, bool) {
-        let Inner { capture, clock, ids, counters, .. } = &*self.0;
+    ) -> Begun {
+        let Inner { capture, clock, ids, counters, strategy, .. } = &*self.0;
         let now = clock.since_epoch();
         let made = forced.or_else(|| incoming.and_then(|header| header.decision().made()).map(Decision::new));
+        let observed = made.is_none() && strategy.wants_outcomes();
         let decision = made.unwrap_or_else(|| self.decide(&complete(SamplingRequest::new(name, now, ids.fraction()))));
         let sampled = decision.is_sampled();
         counters.open(sampled);
@@ -152,19 +155,23 @@ impl Recorder {
             None => TraceHeader::new(ids.trace_id(now.as_secs() as u32)),
         };
         let header = header.with_decision(sampled);
+        let observation = decision.shared_rule_name().filter(|_| observed).map(|rule_name| {
+            let (recorder, began) = (self.clone(), clock.begin(now));
+            Observation { recorder, rule_name, sampled, service_name: name.into(), began, route: None }
+        });
         let entity = if sampled || capture.is_some() {
             let rule_name = decision.into_rule_name().filter(|_| sampled);
             Recording::begin(self.clone(), name, header, rule_name, clock.begin(now), describe)
         } else {
             Entity::propagated(header.with_parent(ids.segment_id()))
         };
-        (Segment::new(entity), sampled)
+        Begun { segment: Segment::new(entity), sampled, observation }
     }
 
     /// Why a segment that was not sampled is sent after all, if it is.
-    pub(crate) fn capture(&self, outcome: Outcome) -> Option<&'static str> {
+    pub(crate) fn capture(&self, error: bool, fault: bool, duration: Duration) -> Option<&'static str> {
         let capture = self.0.capture.as_ref()?;
-        let reason = capture.reason(outcome)?;
+        let reason = capture.reason(error, fault, duration)?;
         if capture.allows(self.0.clock.since_epoch().as_secs()) {
             self.count_captured();
             Some(reason)
@@ -214,6 +221,14 @@ impl Recorder {
             Decision::new(false)
         })
     }
+}
+
+/// A segment that has begun.
+pub(crate) struct Begun {
+    pub(crate) segment: Segment,
+    pub(crate) sampled: bool,
+    /// What the strategy wants to know of its end.
+    pub(crate) observation: Option<Observation>,
 }
 
 impl fmt::Debug for Recorder {

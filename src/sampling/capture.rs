@@ -31,14 +31,6 @@ pub struct Capture {
     limit: Reservoir,
 }
 
-/// What is known of a segment that has ended.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Outcome {
-    pub(crate) error: bool,
-    pub(crate) fault: bool,
-    pub(crate) duration: Duration,
-}
-
 impl Capture {
     /// Captures nothing but what [`Entity::keep`](crate::Entity::keep) asks for.
     pub const fn kept() -> Self {
@@ -68,12 +60,12 @@ impl Capture {
     }
 
     /// Why a segment would be captured, if it would.
-    pub(crate) fn reason(&self, outcome: Outcome) -> Option<&'static str> {
-        if self.faults && outcome.fault {
+    pub(crate) fn reason(&self, error: bool, fault: bool, duration: Duration) -> Option<&'static str> {
+        if self.faults && fault {
             Some("fault")
-        } else if self.errors && outcome.error {
+        } else if self.errors && error {
             Some("error")
-        } else if self.slower_than.is_some_and(|limit| outcome.duration > limit) {
+        } else if self.slower_than.is_some_and(|limit| duration > limit) {
             Some("slow")
         } else {
             None

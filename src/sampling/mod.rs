@@ -21,6 +21,7 @@
 
 mod capture;
 mod localized;
+mod outcome;
 mod reservoir;
 mod rule;
 mod rules;
@@ -29,11 +30,11 @@ mod wildcard;
 
 use std::{sync::Arc, time::Duration};
 
-pub(crate) use self::capture::Outcome;
 pub(crate) use self::wildcard::{host_match, without_port};
 pub use self::{
     capture::Capture,
     localized::LocalizedStrategy,
+    outcome::Outcome,
     reservoir::Reservoir,
     rule::Rule,
     rules::{Rules, RulesBuilder, RulesError},
@@ -49,6 +50,17 @@ pub trait SamplingStrategy: Send + Sync {
     /// Decides about one segment.
     fn decide(&self, request: &SamplingRequest<'_>) -> Decision;
 
+    /// Whether it wants to know how the requests end about which it decides.
+    fn wants_outcomes(&self) -> bool {
+        false
+    }
+
+    /// Hears how a request has ended about which one of its rules has decided, if it
+    /// [wants to](Self::wants_outcomes). This runs on the request path, too.
+    fn observe(&self, outcome: &Outcome<'_>) {
+        let _ = outcome;
+    }
+
     /// What it has decided so far, by rule.
     fn stats(&self) -> SamplingStats {
         SamplingStats::default()
@@ -60,6 +72,14 @@ macro_rules! impl_for_pointer {
         impl<S: SamplingStrategy + ?Sized> SamplingStrategy for $pointer<S> {
             fn decide(&self, request: &SamplingRequest<'_>) -> Decision {
                 (**self).decide(request)
+            }
+
+            fn wants_outcomes(&self) -> bool {
+                (**self).wants_outcomes()
+            }
+
+            fn observe(&self, outcome: &Outcome<'_>) {
+                (**self).observe(outcome);
             }
 
             fn stats(&self) -> SamplingStats {
@@ -152,6 +172,10 @@ impl Decision {
     #[must_use]
     pub fn rule_name(&self) -> Option<&str> {
         self.rule_name.as_deref()
+    }
+
+    pub(crate) fn shared_rule_name(&self) -> Option<Arc<str>> {
+        self.rule_name.clone()
     }
 
     pub(crate) fn into_rule_name(self) -> Option<Arc<str>> {

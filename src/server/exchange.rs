@@ -17,7 +17,7 @@ use crate::{
     document::{Description, RecordedError},
     entity::{Entity, Segment},
     header::{SamplingDecision, TraceHeader, X_AMZN_TRACE_ID},
-    recorder::Recorder,
+    recorder::{Begun, Observation, Recorder},
 };
 
 pub(super) struct Exchange {
@@ -30,6 +30,8 @@ pub(super) struct Exchange {
     response_header: ResponseHeader,
     /// Whether there is a response already, and what is known of its body.
     response: Option<Progress>,
+    /// The strategy wants to know how this ends.
+    observation: Option<Box<Observation>>,
 }
 
 #[derive(Clone, Copy)]
@@ -44,6 +46,7 @@ enum ResponseHeader {
 struct Progress {
     /// The response has no body, whatever its body type says.
     bodiless: bool,
+    status: StatusCode,
     /// How many bytes there will be, if that is known.
     expected: Option<u64>,
     sent: u64,
@@ -66,7 +69,8 @@ impl Exchange {
             Trust::All | Trust::IdsOnly => inbound.trace_header(config.traceparent),
         });
         if !config.recorder.is_enabled() {
-            return Some(Self::new(Recorder::pass_on(incoming), false, parts, ResponseHeader::Off));
+            let begun = Begun { segment: Recorder::pass_on(incoming), sampled: false, observation: None };
+            return Some(Self::new(begun, parts, ResponseHeader::Off));
         }
         let asked = incoming.as_ref().is_some_and(|header| header.decision() == SamplingDecision::Requested);
         let incoming = match trust {
@@ -74,7 +78,7 @@ impl Exchange {
             Trust::IdsOnly => incoming.map(|header| header.with_decision(SamplingDecision::Unknown)),
         };
         let name = config.naming.name(&inbound);
-        let (segment, sampled) = config.recorder.begin(
+        let mut begun = config.recorder.begin(
             &name,
             incoming.as_ref(),
             config.decide.as_ref().and_then(|decide| decide(parts)),
@@ -89,18 +93,22 @@ impl Exchange {
                 }
             },
         );
-        if segment.is_recorded() {
-            parts.extensions.insert(segment.entity().clone());
+        if let Some(observation) = &mut begun.observation {
+            observation.route = inbound.route().map(Into::into);
+        }
+        if begun.segment.is_recorded() {
+            parts.extensions.insert(begun.segment.entity().clone());
         }
         let header = match (config.response_header, asked) {
             (false, _) => ResponseHeader::Off,
             (true, false) => ResponseHeader::Root,
             (true, true) => ResponseHeader::RootAndDecision,
         };
-        Some(Self::new(segment, sampled, parts, header))
+        Some(Self::new(begun, parts, header))
     }
 
-    fn new(segment: Segment, sampled: bool, parts: &Parts, response_header: ResponseHeader) -> Self {
+    fn new(begun: Begun, parts: &Parts, response_header: ResponseHeader) -> Self {
+        let Begun { segment, sampled, observation } = begun;
         Self {
             segment: Some(segment),
             sampled,
@@ -108,6 +116,7 @@ impl Exchange {
             connect: parts.method == Method::CONNECT,
             response_header,
             response: None,
+            observation: observation.map(Box::new),
         }
     }
 
@@ -121,7 +130,7 @@ impl Exchange {
         let bodiless = empty || self.head || status == StatusCode::NOT_MODIFIED;
         let announced = content_length(response).or_else(|| response.body().size_hint().exact());
         let expected = announced.filter(|_| !empty);
-        self.response = Some(Progress { bodiless, expected, sent: 0, wanted: false });
+        self.response = Some(Progress { bodiless, status, expected, sent: 0, wanted: false });
         if segment.is_recorded() {
             segment.set_status(status);
             segment.set_grpc_status(response.headers());
@@ -139,6 +148,19 @@ impl Exchange {
 
     pub(super) fn is_over(&self) -> bool {
         self.segment.is_none()
+    }
+
+    /// The exchange is over, with this error or fault besides what its status says. The segment closes when it is
+    /// dropped, and nothing happens a second time.
+    fn end(&mut self, error: bool, fault: bool) -> Option<Segment> {
+        let segment = self.segment.take()?;
+        if let Some(observation) = self.observation.take() {
+            let status = self.response.map(|progress| progress.status);
+            let error = error || status.is_some_and(|status| status.is_client_error());
+            let fault = fault || status.is_some_and(|status| status.is_server_error());
+            observation.end(status.map(|status| status.as_u16()), error, fault);
+        }
+        Some(segment)
     }
 
     fn header_value(&self, segment: &Segment) -> Option<HeaderValue> {
@@ -177,7 +199,7 @@ impl Watch for Exchange {
     }
 
     fn complete(&mut self) {
-        let Some(segment) = self.segment.take() else { return };
+        let Some(segment) = self.end(false, false) else { return };
         let Progress { bodiless, expected, sent, .. } = self.response.unwrap_or_default();
         // More than was announced is not sent, and less is all there was.
         let length = if bodiless { expected } else { Some(expected.unwrap_or(sent).min(sent)) };
@@ -187,7 +209,7 @@ impl Watch for Exchange {
     }
 
     fn fail(&mut self, describe: impl FnOnce() -> Description) {
-        let Some(segment) = self.segment.take() else { return };
+        let Some(segment) = self.end(false, true) else { return };
         segment.add_cause(describe);
         segment.set_fault();
         if let Some(Progress { sent, .. }) = self.response {
@@ -205,7 +227,9 @@ impl Drop for Exchange {
         if self.response.is_some_and(ended) {
             self.complete();
         }
-        let Some(segment) = self.segment.take() else { return };
+        let replaced = self.response.is_some_and(|progress| !progress.wanted);
+        let panicking = thread::panicking();
+        let Some(segment) = self.end(!replaced && !panicking, panicking) else { return };
         if let Some(Progress { expected, wanted: false, .. }) = self.response {
             // Nobody has begun to send the body: a layer outside has put another response in its place.
             if let Some(length) = expected {
@@ -217,7 +241,7 @@ impl Drop for Exchange {
             segment.set_content_length(sent);
         }
         // What a panic drops says so itself.
-        if thread::panicking() {
+        if panicking {
             return;
         }
         segment.add_cause(|| match self.response {

@@ -17,6 +17,7 @@ mod header;
 mod id;
 mod local;
 mod naming;
+mod outcomes;
 mod outline;
 mod outliving;
 mod panics;

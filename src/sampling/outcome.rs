@@ -1,0 +1,29 @@
+//! How a request ended about which a strategy has decided.
+
+use std::time::Duration;
+
+/// How a request ended, sampled or not, about which a rule of a strategy has decided.
+///
+/// See [`SamplingStrategy::observe`](super::SamplingStrategy::observe).
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Outcome<'a> {
+    /// The rule that decided.
+    pub rule_name: &'a str,
+    /// What it decided.
+    pub sampled: bool,
+    /// The name of the segment.
+    pub service_name: &'a str,
+    /// The route that has matched, such as `/orders/{id}`, if that is known.
+    pub route: Option<&'a str>,
+    /// The status of the response, if there was one.
+    pub status: Option<u16>,
+    /// Whether it ended in a client error: a status of 4xx, a client that left.
+    pub error: bool,
+    /// Whether it ended in a fault: a status of 5xx, an `Err`, a panic.
+    pub fault: bool,
+    /// How long it took, to the end of the response's body.
+    pub duration: Duration,
+    /// Now, since the Unix epoch.
+    pub now: Duration,
+}
