@@ -26,7 +26,7 @@
 //! | the segment closes | [`document`] |
 //! | and is sent | [`emitter`] |
 //!
-//! With feature `local`, the module `local` receives and draws traces on a laptop.
+//! The [`guide`] has pages for reading. With feature `local`, the module `local` receives and draws traces on a laptop.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;
@@ -37,6 +37,7 @@ pub mod emitter;
 pub mod entity;
 mod environment;
 pub mod future;
+pub mod guide;
 pub mod header;
 pub mod id;
 #[cfg(feature = "local")]

@@ -1,0 +1,4 @@
+//! Pages for reading, with examples that are tests.
+
+#[doc = include_str!("docs/sampling.md")]
+pub mod sampling {}
