@@ -29,6 +29,37 @@ async fn main() -> Result<(), BoxError> {
         .default_rule(Rule::default().reservoir(1).fixed_rate(0.05))
         .build()?;
 
+    // The same as the local rules document of the X-Ray SDKs; `Rules::from_file` reads it from a file.
+    let json = r#"{
+        "version": 2,
+        "rules": [
+            {"description": "health", "host": "*", "http_method": "*", "url_path": "/healthz", "fixed_target": 0, "rate": 0},
+            {"description": "checkout", "host": "*", "http_method": "POST", "url_path": "/checkout/*", "fixed_target": 10, "rate": 1}
+        ],
+        "default": {"fixed_target": 1, "rate": 0.05}
+    }"#;
+
+    println!("100 requests of a kind, all within one second. Rules in the program record:");
+    let counts = record(rules).await?;
+    print(&counts);
+    println!("\nRules from JSON record:");
+    let counts_by_json = record(Rules::from_json(json)?).await?;
+    print(&counts_by_json);
+    assert_eq!(counts, counts_by_json);
+
+    let wrong = Rules::builder().rule(Rule::new("half").fixed_rate(50.0)).build();
+    println!("\nA bad rule is an error when the rules are built, or read:");
+    println!("    {}", wrong.expect_err("50 is no rate"));
+    println!("    {}", Rules::from_json(&json.replace("0.05", "5")).expect_err("5 is no rate"));
+    println!("    {}", Rules::from_json(&json.replace("\"rules\"", "rules")).expect_err("this is not JSON"));
+    Ok(())
+}
+
+/// By rule and URL.
+type Counts = BTreeMap<(String, String), u32>;
+
+/// Serves 100 requests of three kinds, and counts what is recorded.
+async fn record(rules: Rules) -> Result<Counts, BoxError> {
     // This clock stands still and this seed is fixed, so that every run tells the same: leave both out in a service.
     let emitter = InMemoryEmitter::new();
     let recorder = Recorder::builder()
@@ -48,17 +79,16 @@ async fn main() -> Result<(), BoxError> {
         }
     }
 
-    println!("{} requests, 100 of a kind, within one second; recorded:", recorder.stats().opened);
-    let mut counts = BTreeMap::new();
+    let mut counts = Counts::new();
     for document in emitter.take() {
         let rule = document.sampling_rule_name().unwrap_or("none").to_owned();
-        *counts.entry((rule, document.root().http_url().to_owned())).or_insert(0) += 1;
+        *counts.entry((rule, document.root().http_url().to_owned())).or_default() += 1;
     }
+    Ok(counts)
+}
+
+fn print(counts: &Counts) {
     for ((rule, url), count) in counts {
         println!("{count:>5} by rule {rule:<10} {url}");
     }
-
-    let wrong = Rules::builder().rule(Rule::new("half").fixed_rate(50.0)).build();
-    println!("\nA bad rule is an error when the rules are built:\n    {}", wrong.expect_err("50 is no rate"));
-    Ok(())
 }

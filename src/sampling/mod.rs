@@ -20,6 +20,7 @@
 //! [`SampleAll`] and [`SampleNone`] need no rules; anything else is an implementation of [`SamplingStrategy`].
 
 mod capture;
+mod json;
 mod localized;
 mod outcome;
 mod reservoir;
@@ -33,6 +34,7 @@ use std::{sync::Arc, time::Duration};
 pub(crate) use self::wildcard::{host_match, without_port};
 pub use self::{
     capture::Capture,
+    json::RulesFileError,
     localized::LocalizedStrategy,
     outcome::Outcome,
     reservoir::Reservoir,

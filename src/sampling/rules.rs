@@ -1,6 +1,6 @@
 //! A checked list of sampling rules.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use super::rule::Rule;
 
@@ -47,13 +47,17 @@ impl RulesBuilder {
         for (position, rule) in rules.iter().enumerate() {
             check(rule)?;
             if rules[..position].iter().chain([default]).any(|other| other.name == rule.name) {
-                return Err(RulesError::new(rule, "name", "is used twice: give every rule a name of its own"));
+                return Err(RulesError::new(
+                    Some(&rule.name),
+                    "name",
+                    "is used twice: give every rule a name of its own",
+                ));
             }
         }
         check(default)?;
         if !default.matches_all() {
             let wrong = "must match everything: add it with `.rule(…)` instead, or leave its patterns out";
-            return Err(RulesError::new(default, "default rule", wrong));
+            return Err(RulesError::new(Some(&default.name), "default rule", wrong));
         }
         Ok(self.0)
     }
@@ -61,7 +65,7 @@ impl RulesBuilder {
 
 fn check(rule: &Rule) -> Result<(), RulesError> {
     if !(1..=32).contains(&rule.name.chars().count()) {
-        return Err(RulesError::new(rule, "name", "must have 1 to 32 characters"));
+        return Err(RulesError::new(Some(&rule.name), "name", "must have 1 to 32 characters"));
     }
     let patterns = [
         ("service_name", &rule.service_name),
@@ -72,35 +76,51 @@ fn check(rule: &Rule) -> Result<(), RulesError> {
     for (field, pattern) in patterns {
         if pattern.is_empty() {
             return Err(RulesError::new(
-                rule,
+                Some(&rule.name),
                 field,
                 "is empty and would match nothing: write `*` to match everything",
             ));
         }
     }
     if !(0.0..=1.0).contains(&rule.fixed_rate) {
-        return Err(RulesError::new(rule, "fixed_rate", "must be between 0 and 1: write 0.05 for 5 %"));
+        return Err(RulesError::new(Some(&rule.name), "fixed_rate", "must be between 0 and 1: write 0.05 for 5 %"));
     }
     Ok(())
 }
 
 /// Says which rule is wrong, in which field, and what to write instead.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct RulesError {
-    rule: String,
-    field: &'static str,
-    wrong: &'static str,
+    rule: Option<String>,
+    field: Cow<'static, str>,
+    wrong: Cow<'static, str>,
 }
 
 impl RulesError {
-    fn new(rule: &Rule, field: &'static str, wrong: &'static str) -> Self {
-        Self { rule: rule.name.to_string(), field, wrong }
+    /// About a rule, or about all of them together.
+    pub(super) fn new(
+        rule: Option<&str>,
+        field: impl Into<Cow<'static, str>>,
+        wrong: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { rule: rule.map(str::to_owned), field: field.into(), wrong: wrong.into() }
     }
 }
 
 impl fmt::Display for RulesError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sampling rule {:?}: {} {}", self.rule, self.field, self.wrong)
+        let Self { rule, field, wrong } = self;
+        match rule {
+            Some(rule) => write!(f, "sampling rule {rule:?}: {field} {wrong}"),
+            None => write!(f, "sampling rules: {field} {wrong}"),
+        }
+    }
+}
+
+impl fmt::Debug for RulesError {
+    /// As text: this is what `main` prints of an error.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RulesError({self})")
     }
 }
 
