@@ -3,6 +3,8 @@
 use std::{fmt, io, sync::Arc, time::Duration};
 
 use super::{Inner, Recorder, clock::Clock, stats::Counters};
+#[cfg(feature = "centralized-sampling")]
+use crate::sampling::CentralizedStrategy;
 use crate::{
     document::{InvalidNameError, SegmentDocument, SegmentName, Service},
     emitter::{DaemonAddress, DaemonAddressError, Emitter, UdpEmitter},
@@ -18,6 +20,8 @@ use crate::{
 pub struct RecorderBuilder {
     emitter: Option<Box<dyn Emitter>>,
     strategy: Box<dyn SamplingStrategy>,
+    #[cfg(feature = "centralized-sampling")]
+    centralized: bool,
     capture: Option<Capture>,
     daemon_address: DaemonAddress,
     origin: Option<String>,
@@ -33,6 +37,8 @@ impl Default for RecorderBuilder {
         Self {
             emitter: None,
             strategy: Box::new(LocalizedStrategy::default()),
+            #[cfg(feature = "centralized-sampling")]
+            centralized: false,
             capture: None,
             daemon_address: DaemonAddress::default(),
             origin: None,
@@ -49,6 +55,18 @@ impl RecorderBuilder {
     /// Decides which segments are recorded.
     pub fn sampling(mut self, strategy: impl SamplingStrategy + 'static) -> Self {
         self.strategy = Box::new(strategy);
+        #[cfg(feature = "centralized-sampling")]
+        {
+            self.centralized = false;
+        }
+        self
+    }
+
+    /// Decides by the [rules of X-Ray](crate::sampling::centralized), which the daemon is asked for in a thread that
+    /// the first decision starts.
+    #[cfg(feature = "centralized-sampling")]
+    pub fn centralized_sampling(mut self) -> Self {
+        self.centralized = true;
         self
     }
 
@@ -128,6 +146,14 @@ impl RecorderBuilder {
         let address = environment.daemon_address().map(|address| address.parse()).transpose();
         let name = name.map_err(|error| BuildError(Kind::Name(error)))?;
         let address = address.map_err(|error| BuildError(Kind::Address(error)))?.unwrap_or(self.daemon_address);
+        #[cfg(feature = "centralized-sampling")]
+        let strategy: Box<dyn SamplingStrategy> = if self.centralized {
+            Box::new(CentralizedStrategy::for_recorder(&address, &self.clock, self.origin.as_deref()))
+        } else {
+            self.strategy
+        };
+        #[cfg(not(feature = "centralized-sampling"))]
+        let strategy = self.strategy;
         let emitter = match self.emitter {
             Some(emitter) => emitter,
             None if !enabled => Box::new(Disabled),
@@ -135,7 +161,7 @@ impl RecorderBuilder {
         };
         Ok(Recorder(Arc::new(Inner {
             emitter,
-            strategy: self.strategy,
+            strategy,
             capture: self.capture,
             service: Arc::new(Service::new(self.origin.as_deref(), self.service_version.as_deref())),
             name,

@@ -109,6 +109,7 @@ impl Recorder {
     ///
     /// The output counts the documents that were left; they are dropped, and counted in the statistics.
     pub fn shutdown(&self, timeout: Duration) -> Flush {
+        self.0.strategy.shutdown();
         self.0.emitter.shutdown(deadline(timeout))
     }
 

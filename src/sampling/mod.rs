@@ -20,6 +20,8 @@
 //! [`SampleAll`] and [`SampleNone`] need no rules; anything else is an implementation of [`SamplingStrategy`].
 
 mod capture;
+#[cfg(feature = "centralized-sampling")]
+pub mod centralized;
 mod json;
 mod localized;
 mod outcome;
@@ -31,6 +33,8 @@ mod wildcard;
 
 use std::{sync::Arc, time::Duration};
 
+#[cfg(feature = "centralized-sampling")]
+pub use self::centralized::CentralizedStrategy;
 pub(crate) use self::wildcard::{host_match, without_port};
 pub use self::{
     capture::Capture,
@@ -67,6 +71,9 @@ pub trait SamplingStrategy: Send + Sync {
     fn stats(&self) -> SamplingStats {
         SamplingStats::default()
     }
+
+    /// The recorder is shut down: what the strategy does in the background ends.
+    fn shutdown(&self) {}
 }
 
 macro_rules! impl_for_pointer {
@@ -86,6 +93,10 @@ macro_rules! impl_for_pointer {
 
             fn stats(&self) -> SamplingStats {
                 (**self).stats()
+            }
+
+            fn shutdown(&self) {
+                (**self).shutdown();
             }
         }
     };

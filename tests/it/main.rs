@@ -7,6 +7,7 @@ mod support;
 mod annotations;
 mod capture;
 mod causes;
+mod centralized;
 mod client;
 mod contexts;
 mod daemon_address;

@@ -1,0 +1,78 @@
+//! What rules ask about the service, and where time and randomness come from.
+
+use std::{sync::Arc, time::Duration};
+
+use fastrand::Rng;
+use tokio::sync::Notify;
+
+use super::{CentralizedStrategy, Poller, Shared, client::Client, manifest::Current, rule::Identity};
+use crate::{emitter::DaemonAddress, recorder::clock::Clock};
+
+/// Adjusts a [`CentralizedStrategy`].
+///
+/// Rules that ask for something that is not set here are not about this service, unless they take anything (`*`).
+#[derive(Debug)]
+#[must_use]
+pub struct CentralizedBuilder {
+    address: DaemonAddress,
+    pub(super) service: Identity,
+    pub(super) clock: Clock,
+    random: Rng,
+}
+
+impl CentralizedBuilder {
+    pub(super) fn new(address: DaemonAddress) -> Self {
+        Self { address, service: Identity::default(), clock: Clock::default(), random: Rng::new() }
+    }
+
+    /// The kind of AWS resource that runs the service, as in
+    /// [`RecorderBuilder::origin`](crate::RecorderBuilder::origin), for rules with a service type.
+    pub fn service_type(mut self, origin: impl Into<String>) -> Self {
+        self.service.service_type = Some(origin.into());
+        self
+    }
+
+    /// The ARN of the AWS resource that runs the service, for rules with a resource ARN.
+    pub fn resource_arn(mut self, arn: impl Into<String>) -> Self {
+        self.service.resource_arn = Some(arn.into());
+        self
+    }
+
+    /// One more attribute of every segment, for rules with attributes.
+    pub fn attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.service.attributes.push((key.into(), value.into()));
+        self
+    }
+
+    /// Takes the time from here (since the Unix epoch) instead of the system's clock: for tests.
+    pub fn clock(mut self, now: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        self.clock = Clock::Given(Arc::new(now));
+        self
+    }
+
+    /// Makes the moments of its calls repeatable: for tests.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.random = Rng::with_seed(seed);
+        self
+    }
+
+    /// A strategy that polls in a thread of its own, which the first decision starts.
+    #[must_use]
+    pub fn build(self) -> CentralizedStrategy {
+        let (shared, poller) = self.parts();
+        CentralizedStrategy::from_parts(shared, Some(poller))
+    }
+
+    /// A strategy, and its poller, which has to be [run](Poller::run).
+    pub fn pair(self) -> (CentralizedStrategy, Poller) {
+        let (shared, poller) = self.parts();
+        (CentralizedStrategy::from_parts(shared, None), poller)
+    }
+
+    fn parts(self) -> (Arc<Shared>, Poller) {
+        let Self { address, service, clock, random } = self;
+        let shared = Arc::new(Shared { current: Current::default(), clock, stop: Notify::new() });
+        let poller = Poller::new(shared.clone(), Client::new(address.tcp().clone()), service, random);
+        (shared, poller)
+    }
+}
