@@ -40,5 +40,6 @@ pub(crate) use self::{
     segment::Kind,
     serialize::Service,
     split::MAX_DEPTH,
+    text::cut,
     tree::{Index, NONE, Node, Tree},
 };

@@ -27,3 +27,21 @@ pub struct Outcome<'a> {
     /// Now, since the Unix epoch.
     pub now: Duration,
 }
+
+impl<'a> Outcome<'a> {
+    /// The end of a request about which nothing else is known; the fields can be set.
+    #[must_use]
+    pub const fn new(service_name: &'a str, rule_name: &'a str, sampled: bool, now: Duration) -> Self {
+        Self {
+            rule_name,
+            sampled,
+            service_name,
+            route: None,
+            status: None,
+            error: false,
+            fault: false,
+            duration: Duration::ZERO,
+            now,
+        }
+    }
+}

@@ -8,11 +8,15 @@ use serde_json::{Value, json};
 
 use super::{
     rule::{ANY, CentralRule},
-    state::{Counts, Report},
+    state::{Anomalies, Counts, Report},
 };
+use crate::document::cut;
 
 pub(super) const RULES_PATH: &str = "/GetSamplingRules";
 pub(super) const TARGETS_PATH: &str = "/SamplingTargets";
+
+/// The limit of a service's name in the X-Ray API.
+const MAX_SERVICE_NAME: usize = 64;
 
 /// One page of rules.
 #[derive(Debug)]
@@ -82,6 +86,7 @@ fn rule(record: &Value) -> Option<CentralRule> {
         url_path: text("URLPath")?,
         resource_arn: text("ResourceARN").unwrap_or_else(|| ANY.to_owned()),
         attributes,
+        boosts: rule.get("SamplingRateBoost").is_some_and(Value::is_object),
     })
 }
 
@@ -96,8 +101,26 @@ pub(super) fn targets_request(client_id: &str, now: Duration, reports: &[Report]
             "BorrowCount": borrowed,
         })
     };
+    let boost_document = |Report { name, anomalies, .. }: &Report| {
+        let Anomalies { service_name, total, anomalous, sampled } = anomalies;
+        (*total > 0).then(|| {
+            json!({
+                "RuleName": **name,
+                "ServiceName": cut(service_name, MAX_SERVICE_NAME),
+                "Timestamp": now.as_secs(),
+                "AnomalyCount": anomalous,
+                "TotalCount": total,
+                "SampledAnomalyCount": sampled,
+            })
+        })
+    };
     let documents: Vec<_> = reports.iter().map(document).collect();
-    json!({ "SamplingStatisticsDocuments": documents }).to_string().into_bytes()
+    let boost_documents: Vec<_> = reports.iter().filter_map(boost_document).collect();
+    let mut request = json!({ "SamplingStatisticsDocuments": documents });
+    if !boost_documents.is_empty() {
+        request["SamplingBoostStatisticsDocuments"] = boost_documents.into();
+    }
+    request.to_string().into_bytes()
 }
 
 pub(super) fn targets(body: &[u8]) -> Option<Targets> {

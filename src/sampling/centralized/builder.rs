@@ -1,28 +1,34 @@
 //! What rules ask about the service, and where time and randomness come from.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use fastrand::Rng;
 use tokio::sync::Notify;
 
-use super::{CentralizedStrategy, Poller, Shared, client::Client, manifest::Current, rule::Identity};
-use crate::{emitter::DaemonAddress, recorder::clock::Clock};
+use super::{Anomaly, CentralizedStrategy, Poller, Shared, client::Client, manifest::Current, rule::Identity};
+use crate::{emitter::DaemonAddress, recorder::clock::Clock, sampling::Outcome};
 
 /// Adjusts a [`CentralizedStrategy`].
 ///
 /// Rules that ask for something that is not set here are not about this service, unless they take anything (`*`).
-#[derive(Debug)]
 #[must_use]
 pub struct CentralizedBuilder {
     address: DaemonAddress,
     pub(super) service: Identity,
+    anomaly: Arc<Anomaly>,
     pub(super) clock: Clock,
     random: Rng,
 }
 
 impl CentralizedBuilder {
     pub(super) fn new(address: DaemonAddress) -> Self {
-        Self { address, service: Identity::default(), clock: Clock::default(), random: Rng::new() }
+        Self {
+            address,
+            service: Identity::default(),
+            anomaly: Arc::new(is_fault),
+            clock: Clock::default(),
+            random: Rng::new(),
+        }
     }
 
     /// The kind of AWS resource that runs the service, as in
@@ -41,6 +47,22 @@ impl CentralizedBuilder {
     /// One more attribute of every segment, for rules with attributes.
     pub fn attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.service.attributes.push((key.into(), value.into()));
+        self
+    }
+
+    /// Says which ends of requests are anomalies, for which X-Ray boosts the rate of rules that allow it.
+    ///
+    /// Unless something else is said here, faults are: a status of 5xx, an `Err`, a panic.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tower_xray::{emitter::DaemonAddress, sampling::CentralizedStrategy};
+    /// let strategy = CentralizedStrategy::builder(DaemonAddress::default())
+    ///     .anomaly(|outcome| outcome.fault || outcome.duration > Duration::from_secs(3))
+    ///     .build();
+    /// ```
+    pub fn anomaly(mut self, anomaly: impl Fn(&Outcome<'_>) -> bool + Send + Sync + 'static) -> Self {
+        self.anomaly = Arc::new(anomaly);
         self
     }
 
@@ -70,9 +92,22 @@ impl CentralizedBuilder {
     }
 
     fn parts(self) -> (Arc<Shared>, Poller) {
-        let Self { address, service, clock, random } = self;
-        let shared = Arc::new(Shared { current: Current::default(), clock, stop: Notify::new() });
+        let Self { address, service, anomaly, clock, random } = self;
+        let shared = Arc::new(Shared { current: Current::default(), anomaly, clock, stop: Notify::new() });
         let poller = Poller::new(shared.clone(), Client::new(address.tcp().clone()), service, random);
         (shared, poller)
     }
+}
+
+impl fmt::Debug for CentralizedBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CentralizedBuilder")
+            .field("address", &self.address)
+            .field("service", &self.service)
+            .finish_non_exhaustive()
+    }
+}
+
+fn is_fault(outcome: &Outcome<'_>) -> bool {
+    outcome.fault
 }

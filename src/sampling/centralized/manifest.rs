@@ -1,7 +1,10 @@
 //! The rules in force, in the order in which they are tried, and when they were fetched.
 
 use std::{
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -64,16 +67,25 @@ impl Manifest {
 
 /// Where requests find the rules. They are replaced in an instant, so nobody waits for a fetch.
 #[derive(Debug, Default)]
-pub(super) struct Current(RwLock<Option<Arc<Manifest>>>);
+pub(super) struct Current {
+    manifest: RwLock<Option<Arc<Manifest>>>,
+    /// Whether X-Ray may boost the rate of any of the rules.
+    boosts: AtomicBool,
+}
 
 impl Current {
+    pub(super) fn boosts(&self) -> bool {
+        self.boosts.load(Relaxed)
+    }
+
     pub(super) fn get(&self) -> Option<Arc<Manifest>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.manifest.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn set(&self, manifest: Manifest) {
+        self.boosts.store(manifest.entries.iter().any(|entry| entry.rule.boosts), Relaxed);
         let manifest = Some(Arc::new(manifest));
-        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.manifest.write().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *current, manifest);
         // The old rules may be freed here, but not while requests wait.
         drop(current);

@@ -14,6 +14,9 @@
 //! reports what they have decided, every 10 seconds. No request waits for it. Until rules have arrived, and when they
 //! could not be fetched for an hour, every process decides for itself: one request per second, and 5 % of the others.
 //!
+//! Where a rule allows X-Ray to boost its rate, the strategy also reports how many requests have ended in an anomaly,
+//! and applies a boost as long as X-Ray says (about a minute).
+//!
 //! A rule grants every instance a part of its reservoir. While it has not granted any, an instance may borrow one
 //! request per second. Borrowed requests count as sampled ones in reports, as in the developer guide.
 //!
@@ -60,7 +63,8 @@ use crate::{
     emitter::DaemonAddress,
     recorder::clock::Clock,
     sampling::{
-        Decision, LocalizedStrategy, Rule, Rules, SamplingRequest, SamplingSource, SamplingStats, SamplingStrategy,
+        Decision, LocalizedStrategy, Outcome, Rule, Rules, SamplingRequest, SamplingSource, SamplingStats,
+        SamplingStrategy,
     },
 };
 
@@ -74,9 +78,13 @@ pub struct CentralizedStrategy {
 /// What the strategy and its poller have in common.
 struct Shared {
     current: Current,
+    anomaly: Arc<Anomaly>,
     clock: Clock,
     stop: Notify,
 }
+
+/// Whether a request has ended as it should not.
+type Anomaly = dyn Fn(&Outcome<'_>) -> bool + Send + Sync;
 
 /// The poller, until the first decision starts its thread.
 #[derive(Default)]
@@ -124,6 +132,19 @@ impl SamplingStrategy for CentralizedStrategy {
             Some(entry) => Decision::new(entry.state.decide(&entry.rule, request)).by_rule(entry.rule.name.clone()),
             // No rule of X-Ray's has decided, so none is named.
             None => Decision::new(self.fallback.decide(request).is_sampled()),
+        }
+    }
+
+    /// Only rules that X-Ray may boost are worth it.
+    fn wants_outcomes(&self) -> bool {
+        self.shared.current.boosts()
+    }
+
+    fn observe(&self, outcome: &Outcome<'_>) {
+        let manifest = self.shared.current.get();
+        let entry = manifest.as_ref().and_then(|manifest| manifest.by_name(outcome.rule_name));
+        if let Some(entry) = entry.filter(|entry| entry.rule.boosts) {
+            entry.state.count_outcome(outcome, (self.shared.anomaly)(outcome));
         }
     }
 

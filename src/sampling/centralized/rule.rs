@@ -18,6 +18,8 @@ pub(super) struct CentralRule {
     pub(super) url_path: String,
     pub(super) resource_arn: String,
     pub(super) attributes: Vec<(String, String)>,
+    /// X-Ray may boost its rate, and wants to hear of anomalies.
+    pub(super) boosts: bool,
 }
 
 /// What rules may ask about the service: it is the same for every request.

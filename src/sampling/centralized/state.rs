@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{api::Target, rule::CentralRule};
-use crate::sampling::{RuleStats, SamplingRequest};
+use crate::sampling::{Outcome, RuleStats, SamplingRequest};
 
 /// A rule that X-Ray has not said otherwise about reports this often, in seconds.
 const REPORT_EVERY: u64 = 10;
@@ -22,6 +22,17 @@ pub(super) struct Counts {
     pub(super) borrowed: u64,
 }
 
+/// How many requests that a rule has decided about have ended, and how. They are for X-Ray to boost the rate by.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Anomalies {
+    /// The service that they were requests to.
+    pub(super) service_name: String,
+    pub(super) total: u64,
+    pub(super) anomalous: u64,
+    /// Of the anomalous ones.
+    pub(super) sampled: u64,
+}
+
 /// The state of one rule; it is locked for a few comparisons, never while anything is waited for.
 #[derive(Debug, Default)]
 pub(super) struct RuleState(Mutex<State>);
@@ -31,6 +42,7 @@ struct State {
     total: Counts,
     /// What of it has not been reported.
     unreported: Counts,
+    anomalies: Anomalies,
     /// How many requests per second X-Ray grants.
     quota: Option<u32>,
     /// The end of the quota, in seconds since the epoch.
@@ -72,6 +84,17 @@ impl RuleState {
         state.count(sampled, false)
     }
 
+    /// Counts a request that has ended.
+    pub(super) fn count_outcome(&self, outcome: &Outcome<'_>, anomalous: bool) {
+        let anomalies = &mut self.lock().anomalies;
+        if anomalies.service_name != outcome.service_name {
+            outcome.service_name.clone_into(&mut anomalies.service_name);
+        }
+        anomalies.total += 1;
+        anomalies.anomalous += u64::from(anomalous);
+        anomalies.sampled += u64::from(anomalous && outcome.sampled);
+    }
+
     /// Whether there is something to report, and it is time.
     pub(super) fn is_due(&self, now: Duration) -> bool {
         let state = self.lock();
@@ -83,8 +106,9 @@ impl RuleState {
 
     /// Takes the counts since the last report.
     pub(super) fn report(self: &Arc<Self>, name: &Arc<str>) -> Report {
-        let counts = mem::take(&mut self.lock().unreported);
-        Report { name: name.clone(), counts, state: Some(self.clone()) }
+        let mut state = self.lock();
+        let (counts, anomalies) = (mem::take(&mut state.unreported), mem::take(&mut state.anomalies));
+        Report { name: name.clone(), counts, anomalies, state: Some(self.clone()) }
     }
 
     /// Takes over what X-Ray has answered; what it has not said stays.
@@ -143,6 +167,7 @@ impl State {
 pub(super) struct Report {
     pub(super) name: Arc<str>,
     pub(super) counts: Counts,
+    pub(super) anomalies: Anomalies,
     state: Option<Arc<RuleState>>,
 }
 
@@ -158,10 +183,16 @@ impl Report {
 impl Drop for Report {
     fn drop(&mut self) {
         if let Some(state) = &self.state {
-            let unreported = &mut state.lock().unreported;
+            let State { unreported, anomalies, .. } = &mut *state.lock();
             unreported.requests += self.counts.requests;
             unreported.sampled += self.counts.sampled;
             unreported.borrowed += self.counts.borrowed;
+            anomalies.total += self.anomalies.total;
+            anomalies.anomalous += self.anomalies.anomalous;
+            anomalies.sampled += self.anomalies.sampled;
+            if anomalies.service_name.is_empty() {
+                anomalies.service_name = mem::take(&mut self.anomalies.service_name);
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Sampling by the rules of X-Ray: what is decided, when the daemon is asked, and what happens if it does not answer.
 
+mod boost;
 mod daemon;
 mod decision;
 mod failures;
