@@ -1,21 +1,28 @@
-//! In: the datagrams of any X-Ray SDK. Out: their traces on the terminal, as trees or as JSON lines.
+//! In: the datagrams of any X-Ray SDK, and its sampling calls. Out: traces on the terminal, as trees or as JSON lines.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
-use tower_xray::local::{LocalDaemon, Problem, RenderOptions, Severity};
+use tower_xray::local::{LocalDaemon, Problem, RenderOptions, SamplingReport, Severity};
 
 /// Distinct warnings to remember, each said once.
 const MOST_WARNINGS: usize = 1_000;
 
+/// How long to say no more about a sampling rule.
+const REPORT_PAUSE: Duration = Duration::from_secs(60);
+
 /// Shows the traces that X-Ray SDKs send to this machine. Nothing is sent to AWS.
+///
+/// SDKs with central sampling ask for their rules here, by TCP at the same port, and report once in ten seconds what
+/// they have sampled.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// Address to listen on (UDP)
+    /// Address to listen on (UDP for traces, TCP for sampling)
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:2000")]
     bind: String,
 
@@ -30,6 +37,14 @@ struct Args {
     /// Print each document as one line of JSON, as it arrives
     #[arg(long)]
     json: bool,
+
+    /// Sampling rules to hand out, as JSON; read again when the file changes
+    ///
+    /// Either what `aws xray get-sampling-rules` prints, or the local rules of an SDK, with version, rules and default.
+    /// What was reported about a rule is said at most once a minute.
+    /// Without a file there is one rule: one request per second, and 5 % of the others.
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -41,8 +56,14 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if let Some(path) = &args.rules {
+        if let Err(problem) = daemon.set_sampling_rules_file(path) {
+            let _ = writeln!(anstream::stderr(), "xray-local: cannot sample by these rules: {problem}");
+            return ExitCode::FAILURE;
+        }
+    }
     // Without a reader of stderr there is nobody to tell.
-    let _ = writeln!(anstream::stderr(), "listening on {} (UDP); Ctrl-C ends it", daemon.local_addr());
+    let _ = writeln!(anstream::stderr(), "listening on {} (UDP, TCP); Ctrl-C ends it", daemon.local_addr());
     match watch(&daemon, &args) {
         Ok(()) => ExitCode::SUCCESS,
         // The reader of a pipe has seen enough.
@@ -60,6 +81,7 @@ fn watch(daemon: &LocalDaemon, args: &Args) -> io::Result<()> {
     let options = RenderOptions::default().width(args.width);
     let mut said = HashSet::new();
     let mut evicted = 0;
+    let mut sampling = Reports::default();
     loop {
         for problem in daemon.take_problems() {
             if is_news(&problem, &mut said) {
@@ -70,6 +92,9 @@ fn watch(daemon: &LocalDaemon, args: &Args) -> io::Result<()> {
         if gone > evicted {
             let _ = writeln!(anstream::stderr(), "{} traces came too fast to be shown", gone - evicted);
             evicted = gone;
+        }
+        for line in sampling.news(daemon.sampling_reports(), Instant::now()) {
+            let _ = writeln!(anstream::stderr(), "{line}");
         }
         let mut stdout = anstream::stdout().lock();
         for trace in daemon.take_settled(quiet) {
@@ -83,6 +108,37 @@ fn watch(daemon: &LocalDaemon, args: &Args) -> io::Result<()> {
         drop(stdout);
         // A trace settles by what does not come, so there is no count to wait for.
         let _ = daemon.wait_until(pause, |_| false);
+    }
+}
+
+/// What was said about sampling rules, and when.
+#[derive(Debug, Default)]
+struct Reports(HashMap<String, (SamplingReport, Instant)>);
+
+impl Reports {
+    /// A line for each rule of which there is news, and was none lately.
+    fn news(&mut self, reports: Vec<SamplingReport>, now: Instant) -> Vec<String> {
+        let mut lines = Vec::new();
+        for report in reports {
+            let (mut requests, mut sampled, mut borrowed) = (report.requests, report.sampled, report.borrowed);
+            if let Some((said, at)) = self.0.get(&report.rule_name) {
+                if now.saturating_duration_since(*at) < REPORT_PAUSE {
+                    continue;
+                }
+                // A rule that was taken away and given again counts from zero.
+                requests = requests.checked_sub(said.requests).unwrap_or(requests);
+                sampled = sampled.checked_sub(said.sampled).unwrap_or(sampled);
+                borrowed = borrowed.checked_sub(said.borrowed).unwrap_or(borrowed);
+            }
+            if requests > 0 {
+                let SamplingReport { rule_name, clients, .. } = &report;
+                lines.push(format!(
+                    "sampling rule {rule_name:?}: {sampled} of {requests} sampled, {borrowed} borrowed; clients: {clients}"
+                ));
+                self.0.insert(rule_name.clone(), (report, now));
+            }
+        }
+        lines
     }
 }
 

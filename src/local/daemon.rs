@@ -1,7 +1,8 @@
-//! In: datagrams on a UDP socket. Out: traces, and what was wrong with the rest.
+//! In: datagrams on a UDP socket, sampling calls by TCP. Out: traces, what was wrong with the rest, and answers.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs, UdpSocket};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -9,8 +10,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::calls::Desk;
 use super::problem::{Problem, Severity};
+use super::rule_file::SamplingRules;
+use super::sampling::SamplingReport;
 use super::store::{Limits, Store};
+use super::tcp::{Calls, Server};
 use super::trace::Trace;
 use super::{check_datagram, check_document};
 
@@ -22,14 +27,19 @@ const WAKE_UP: Duration = Duration::from_millis(250);
 
 const LIMITS: Limits = Limits { traces: 1_000, bytes: 64 << 20, problems: 1_000 };
 
+/// How often to try for a port that is free for UDP and for TCP.
+const ATTEMPTS: usize = 16;
+
 /// A daemon that listens on a UDP port, checks what arrives, and keeps it by trace.
 ///
-/// It keeps the 1,000 newest traces in about 64 MB. Dropping it ends its thread and frees the port.
+/// It keeps the 1,000 newest traces in about 64 MB. At the TCP port of the same number it answers sampling calls.
+/// Dropping it ends its threads and frees the ports.
 #[derive(Debug)]
 pub struct LocalDaemon {
     shared: Arc<Shared>,
     local_addr: SocketAddr,
     thread: Option<JoinHandle<()>>,
+    _tcp: Server,
 }
 
 /// What a [`LocalDaemon`] has counted since it was bound.
@@ -53,27 +63,30 @@ struct Shared {
     store: Mutex<Store>,
     arrived: Condvar,
     stop: AtomicBool,
+    sampling: Desk,
 }
 
 impl LocalDaemon {
-    /// Binds the address and starts to listen; port 0 takes a free one.
+    /// Binds the address and starts to listen, on UDP and on TCP; port 0 takes one that is free for both.
     ///
     /// # Errors
     ///
     /// Fails as [`UdpSocket::bind`] does, with [`io::ErrorKind::AddrInUse`] when another daemon has
-    /// the port, and when the thread cannot be started.
+    /// the port, on UDP or TCP, and when the threads cannot be started.
     pub fn bind(addr: impl ToSocketAddrs) -> io::Result<Self> {
-        let socket = UdpSocket::bind(addr)?;
+        let (socket, listener) = bind_both(addr)?;
         socket.set_read_timeout(Some(WAKE_UP))?;
         let local_addr = socket.local_addr()?;
         let shared = Arc::new(Shared {
             store: Mutex::new(Store::new(LIMITS)),
             arrived: Condvar::new(),
             stop: AtomicBool::new(false),
+            sampling: Desk::default(),
         });
+        let tcp = Server::start(listener, Arc::clone(&shared))?;
         let receiver = Arc::clone(&shared);
         let thread = thread::Builder::new().name("xray-local".to_owned()).spawn(move || receiver.receive(&socket))?;
-        Ok(Self { shared, local_addr, thread: Some(thread) })
+        Ok(Self { shared, local_addr, thread: Some(thread), _tcp: tcp })
     }
 
     /// The address it listens on, with the real port.
@@ -127,6 +140,36 @@ impl LocalDaemon {
     pub fn take_problems(&self) -> Vec<Problem> {
         self.shared.store().take_problems()
     }
+
+    /// Hands out these sampling rules from now on.
+    ///
+    /// Clients hear of it with their next targets. Rules that keep their names keep their reports.
+    pub fn set_sampling_rules(&self, rules: SamplingRules) {
+        self.shared.sampling.set_rules(rules);
+    }
+
+    /// Hands out the sampling rules of this file, in a form that [`SamplingRules::from_json`] reads.
+    ///
+    /// The file is looked at with every call of a client, and read again when it has changed. Should it be wrong then,
+    /// that is one of the [`problems`](Self::problems), and the rules stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the file cannot be read or its rules are wrong; the rules stay as they are.
+    pub fn set_sampling_rules_file(&self, path: impl Into<PathBuf>) -> Result<(), Problem> {
+        self.shared.sampling.set_file(path.into())
+    }
+
+    /// What clients have reported since the start, by sampling rule.
+    #[must_use]
+    pub fn sampling_reports(&self) -> Vec<SamplingReport> {
+        self.shared.sampling.reports()
+    }
+
+    /// Takes the time of sampling (since the Unix epoch) from here instead of the system's clock: for tests.
+    pub fn set_clock(&self, now: impl Fn() -> Duration + Send + Sync + 'static) {
+        self.shared.sampling.set_clock(now);
+    }
 }
 
 impl Drop for LocalDaemon {
@@ -175,6 +218,31 @@ impl Shared {
             }
         }
         self.arrived.notify_all();
+    }
+}
+
+impl Calls for Shared {
+    fn call(&self, path: &str, request: &[u8]) -> Option<Result<Value, String>> {
+        let (answer, problem) = self.sampling.call(path, request)?;
+        self.store().note(problem);
+        Some(answer)
+    }
+}
+
+/// Two sockets at one address. With port 0, a port that TCP has already is not the last word.
+fn bind_both(addr: impl ToSocketAddrs) -> io::Result<(UdpSocket, TcpListener)> {
+    let addrs: Vec<SocketAddr> = addr.to_socket_addrs()?.collect();
+    let mut attempts = if addrs.iter().all(|addr| addr.port() == 0) { ATTEMPTS } else { 1 };
+    loop {
+        let socket = UdpSocket::bind(&*addrs)?;
+        attempts -= 1;
+        match TcpListener::bind(socket.local_addr()?) {
+            Ok(listener) => return Ok((socket, listener)),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && attempts > 0 => {}
+            Err(error) => {
+                return Err(io::Error::new(error.kind(), format!("TCP, for sampling calls: {error}")));
+            }
+        }
     }
 }
 

@@ -8,7 +8,9 @@
 //! The checks stand alone too: [`check_document`] and [`check_datagram`] tell what a reader of the
 //! documents would refuse, which serves the tests of anyone who writes some.
 //!
-//! It answers no sampling calls; SDKs then decide by their local rules.
+//! On TCP, at the same port, it answers X-Ray's two sampling calls, `GetSamplingRules` and `SamplingTargets`, with
+//! [`SamplingRules`] that it is given, so that central sampling can be tried. It has one client or many: they share
+//! the reservoirs of the rules, and [`SamplingReport`]s sum up what they say.
 //!
 //! # Example
 //!
@@ -35,6 +37,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod calls;
 mod check;
 mod daemon;
 mod datagram;
@@ -46,9 +49,12 @@ mod measure;
 mod options;
 mod problem;
 mod render;
+mod rule_file;
 mod rules;
+mod sampling;
 mod store;
 mod tables;
+mod tcp;
 mod text;
 mod timeline;
 mod trace;
@@ -60,5 +66,7 @@ pub use self::{
     datagram::check_datagram,
     options::RenderOptions,
     problem::{Problem, Severity},
+    rule_file::SamplingRules,
+    sampling::SamplingReport,
     trace::Trace,
 };

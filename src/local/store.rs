@@ -98,7 +98,8 @@ impl Store {
         self.problems.drain(..).collect()
     }
 
-    fn note(&mut self, problems: impl IntoIterator<Item = Problem>) {
+    /// Keeps problems, without a datagram that they belong to.
+    pub(super) fn note(&mut self, problems: impl IntoIterator<Item = Problem>) {
         for problem in problems {
             if problem.severity() == Severity::Warning {
                 self.stats.warnings += 1;

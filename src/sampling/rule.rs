@@ -15,13 +15,13 @@ use super::{
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub struct Rule {
-    pub(super) name: Arc<str>,
-    pub(super) service_name: String,
-    pub(super) host: String,
-    pub(super) http_method: String,
-    pub(super) url_path: String,
-    pub(super) reservoir: u32,
-    pub(super) fixed_rate: f64,
+    pub(crate) name: Arc<str>,
+    pub(crate) service_name: String,
+    pub(crate) host: String,
+    pub(crate) http_method: String,
+    pub(crate) url_path: String,
+    pub(crate) reservoir: u32,
+    pub(crate) fixed_rate: f64,
 }
 
 impl Rule {

@@ -7,8 +7,8 @@ use super::rule::Rule;
 /// Rules in the order in which they are tried, and the default rule for what none of them matches.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rules {
-    pub(super) rules: Vec<Rule>,
-    pub(super) default: Rule,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) default: Rule,
 }
 
 impl Rules {

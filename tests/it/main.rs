@@ -17,6 +17,7 @@ mod environment;
 mod header;
 mod id;
 mod local;
+mod local_rules;
 mod naming;
 mod outcomes;
 mod outline;

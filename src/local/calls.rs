@@ -1,0 +1,100 @@
+//! In: the path and the body of a call. Out: the answer, at the time that the clock shows.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Map, Value};
+
+use super::problem::Problem;
+use super::rule_file::SamplingRules;
+use super::sampling::{Sampling, SamplingReport};
+
+/// Where sampling calls are taken, by several threads.
+#[derive(Debug)]
+pub(super) struct Desk(Mutex<Inner>);
+
+struct Inner {
+    sampling: Sampling,
+    /// The time, since the Unix epoch.
+    clock: Arc<dyn Fn() -> Duration + Send + Sync>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Call {
+    Rules,
+    Targets,
+}
+
+impl Desk {
+    pub(super) fn set_rules(&self, rules: SamplingRules) {
+        let mut inner = self.inner();
+        let now = (inner.clock)();
+        inner.sampling.set(rules, now);
+    }
+
+    pub(super) fn set_file(&self, path: PathBuf) -> Result<(), Problem> {
+        let mut inner = self.inner();
+        let now = (inner.clock)();
+        inner.sampling.set_file(path, now)
+    }
+
+    pub(super) fn set_clock(&self, now: impl Fn() -> Duration + Send + Sync + 'static) {
+        self.inner().clock = Arc::new(now);
+    }
+
+    pub(super) fn reports(&self) -> Vec<SamplingReport> {
+        self.inner().sampling.reports()
+    }
+
+    /// Answers a call, if there is one at this path, and says what is wrong with the file of the rules.
+    pub(super) fn call(&self, path: &str, request: &[u8]) -> Option<(Result<Value, String>, Option<Problem>)> {
+        let call = match path {
+            "/GetSamplingRules" => Call::Rules,
+            "/SamplingTargets" => Call::Targets,
+            _ => return None,
+        };
+        let request = match parse(request) {
+            Ok(request) => request,
+            Err(message) => return Some((Err(message), None)),
+        };
+        let mut inner = self.inner();
+        let now = (inner.clock)();
+        let problem = inner.sampling.refresh(now).err();
+        let answer = match call {
+            Call::Rules => Ok(inner.sampling.rules()),
+            Call::Targets => inner.sampling.targets(&request, now),
+        };
+        Some((answer.map_err(|problem| format!("{} {}", problem.path(), problem.message())), problem))
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Desk {
+    fn default() -> Self {
+        let clock = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self(Mutex::new(Inner { sampling: Sampling::new(clock()), clock: Arc::new(clock) }))
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner").field("sampling", &self.sampling).finish_non_exhaustive()
+    }
+}
+
+/// No body at all is an empty request.
+fn parse(request: &[u8]) -> Result<Value, String> {
+    if request.is_empty() {
+        return Ok(Value::Object(Map::new()));
+    }
+    match serde_json::from_slice::<Value>(request) {
+        Ok(request) if request.is_object() => Ok(request),
+        Ok(_) => Err("the request is not a JSON object".to_owned()),
+        Err(error) => Err(format!("the request is not JSON: {error}")),
+    }
+}
