@@ -1,7 +1,8 @@
 //! Central sampling rules: fetched through the daemon, shared by all instances, edited while the service runs.
 //!
 //! In production the daemon or the CloudWatch agent passes the two calls on to X-Ray, and one line is enough:
-//! `Recorder::builder().centralized_sampling()`. Here, a router on loopback answers in their place.
+//! `Recorder::builder().centralized_sampling()`. Here, the local daemon answers in their place; `xray-local --rules FILE`
+//! does the same for any service on this machine.
 //!
 //! ```sh
 //! cargo run --example centralized_sampling
@@ -17,58 +18,90 @@ use std::{
     time::Duration,
 };
 
-use axum::{
-    BoxError, Json, Router,
-    body::Body,
-    http::Request,
-    routing::{get, post},
-};
-use serde_json::{Value, json};
+use axum::{BoxError, Router, body::Body, http::Request, routing::get};
 use tower::ServiceExt;
-use tower_xray::{Recorder, XRayLayer, emitter::InMemoryEmitter, sampling::CentralizedStrategy};
+use tower_xray::{
+    Recorder, XRayLayer,
+    emitter::InMemoryEmitter,
+    local::{LocalDaemon, SamplingRules},
+    sampling::{CentralizedStrategy, centralized::Poller},
+};
 
 const NOW: u64 = 1_800_000_000;
 
+/// As in the console of X-Ray: 40 orders per second over all instances and half of the others, and little of the rest.
+const RULES: &str = r#"{
+    "version": 2,
+    "rules": [
+        { "description": "orders", "host": "*", "http_method": "POST", "url_path": "*", "fixed_target": 40, "rate": 0.5 }
+    ],
+    "default": { "fixed_target": 5, "rate": 0.05 }
+}"#;
+
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?.to_string().parse()?;
-    tokio::spawn(async { axum::serve(listener, x_ray()).await });
-
-    // A service spawns `poller.run()`, or leaves all of it to `RecorderBuilder::centralized_sampling`. This example has
-    // a clock of its own and steps by hand, so that every run tells the same at once.
+    // This example has a clock of its own, so that every run tells the same at once.
     let now = Arc::new(AtomicU64::new(NOW));
-    let time = now.clone();
-    let clock = move || Duration::from_secs(time.load(Relaxed));
-    let (strategy, mut poller) = CentralizedStrategy::builder(address).clock(clock.clone()).pair();
-    let emitter = InMemoryEmitter::new();
-    let recorder = Recorder::builder().emitter(emitter.clone()).sampling(strategy).clock(clock).seed(7).build()?;
-    let app = Router::new()
-        .route("/orders", get(async || "orders").post(async || "ordered"))
-        .layer(XRayLayer::new("shop", recorder.clone()));
+    let daemon = LocalDaemon::bind("127.0.0.1:0")?;
+    daemon.set_clock(clock(&now));
+    daemon.set_sampling_rules(SamplingRules::from_json(RULES)?);
+    let mut instances = [instance(&daemon, &now)?, instance(&daemon, &now)?];
+    let first = instances[0].recorder.clone();
 
-    ask(&app).await?;
-    tell("Before the rules have arrived, as without daemon", &recorder);
+    ask(&instances).await?;
+    tell("Before the rules have arrived, as without daemon", &first);
 
-    let wait = poller.step().await;
-    ask(&app).await?;
-    tell("The rules are there; while there is no quota, one request per second is borrowed", &recorder);
+    for instance in &mut instances {
+        instance.poller.step().await;
+    }
+    ask(&instances).await?;
+    tell("The rules are there; while there is no quota, one request per second is borrowed", &first);
 
-    now.fetch_add(wait.as_secs() + 1, Relaxed);
-    poller.step().await;
-    ask(&app).await?;
-    tell("X-Ray has had a report, and grants quotas", &recorder);
+    // Both report twice: the first time, the first one is alone for all that X-Ray knows.
+    for _ in 0..2 {
+        now.fetch_add(11, Relaxed);
+        for instance in &mut instances {
+            instance.poller.step().await;
+        }
+        ask(&instances).await?;
+    }
+    tell("X-Ray has had reports, and shares its reservoirs among the two instances", &first);
 
-    now.fetch_add(3600, Relaxed);
-    ask(&app).await?;
-    tell("The daemon has been gone for an hour", &recorder);
+    now.fetch_add(3601, Relaxed);
+    ask(&instances).await?;
+    tell("The daemon has been gone for an hour", &first);
     Ok(())
 }
 
-/// 100 requests of each kind, within one second.
-async fn ask(app: &Router) -> Result<(), BoxError> {
-    for _ in 0..100 {
-        for method in ["GET", "POST"] {
+/// A service with its sampler.
+struct Instance {
+    app: Router,
+    recorder: Recorder,
+    /// A service spawns `poller.run()`, or leaves all of it to `RecorderBuilder::centralized_sampling`; here it is
+    /// stepped by hand.
+    poller: Poller,
+}
+
+fn instance(daemon: &LocalDaemon, now: &Arc<AtomicU64>) -> Result<Instance, BoxError> {
+    let address = daemon.local_addr().to_string().parse()?;
+    let (strategy, poller) = CentralizedStrategy::builder(address).clock(clock(now)).pair();
+    let builder = Recorder::builder().emitter(InMemoryEmitter::new()).sampling(strategy);
+    let recorder = builder.clock(clock(now)).seed(7).build()?;
+    let app = Router::new()
+        .route("/orders", get(async || "orders").post(async || "ordered"))
+        .layer(XRayLayer::new("shop", recorder.clone()));
+    Ok(Instance { app, recorder, poller })
+}
+
+fn clock(now: &Arc<AtomicU64>) -> impl Fn() -> Duration + Send + Sync + 'static {
+    let now = now.clone();
+    move || Duration::from_secs(now.load(Relaxed))
+}
+
+/// 100 requests of each kind to each instance, within one second.
+async fn ask(instances: &[Instance]) -> Result<(), BoxError> {
+    for Instance { app, .. } in instances {
+        for method in ["GET", "POST"].repeat(100) {
             let request = Request::builder().method(method).uri("http://shop.example/orders").body(Body::empty())?;
             let response = app.clone().oneshot(request).await?;
             axum::body::to_bytes(response.into_body(), 1024).await?;
@@ -87,30 +120,4 @@ fn tell(what: &str, recorder: &Recorder) {
             rule.name, rule.requests, rule.sampled, rule.borrowed, rule.rate,
         );
     }
-}
-
-/// What X-Ray answers: all rules, and a part of their reservoirs for whoever has reported.
-fn x_ray() -> Router {
-    let rule = |name: &str, priority: u32, method: &str, reservoir: u32, rate: f64| {
-        json!({ "SamplingRule": {
-            "RuleName": name, "Priority": priority, "ReservoirSize": reservoir, "FixedRate": rate, "HTTPMethod": method,
-            "ServiceName": "*", "ServiceType": "*", "Host": "*", "URLPath": "*", "ResourceARN": "*", "Version": 1,
-        } })
-    };
-    let rules = json!({ "SamplingRuleRecords": [
-        rule("orders", 100, "POST", 40, 0.5),
-        rule("Default", 10_000, "*", 5, 0.05),
-    ] });
-    let targets = async |Json(report): Json<Value>| {
-        let target = |statistics: &Value| {
-            let orders = statistics["RuleName"] == "orders";
-            json!({
-                "RuleName": statistics["RuleName"], "FixedRate": if orders { 0.5 } else { 0.05 }, "Interval": 10,
-                "ReservoirQuota": if orders { 20 } else { 2 }, "ReservoirQuotaTTL": NOW + 60,
-            })
-        };
-        let statistics = report["SamplingStatisticsDocuments"].as_array().map(Vec::as_slice).unwrap_or_default();
-        Json(json!({ "SamplingTargetDocuments": statistics.iter().map(target).collect::<Vec<_>>() }))
-    };
-    Router::new().route("/GetSamplingRules", post(async || Json(rules))).route("/SamplingTargets", post(targets))
 }

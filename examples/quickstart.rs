@@ -60,7 +60,7 @@ async fn main() -> Result<ExitCode, BoxError> {
     println!("shop is http://{shop}, pricing is http://{pricing}");
     match show.daemon {
         Some(_) => println!("The X-Ray daemon at {DAEMON} (UDP) is part of this program.\n"),
-        None => println!("Something else serves {DAEMON} (UDP) already, so the traces go there: look at them there.\n"),
+        None => println!("Something else serves {DAEMON} already, so the traces go there: look at them there.\n"),
     }
     if std::env::args().any(|argument| argument == "--serve") {
         show.until_ctrl_c(shop).await?;
