@@ -45,52 +45,36 @@ async fn main() -> Result<(), BoxError> {
     let daemon = LocalDaemon::bind("127.0.0.1:0")?;
     daemon.set_clock(clock(&now));
     daemon.set_sampling_rules(SamplingRules::from_json(RULES)?);
-    let mut instances = [instance(&daemon, &now)?, instance(&daemon, &now)?];
-    let first = instances[0].recorder.clone();
-
-    ask(&instances).await?;
-    tell("Before the rules have arrived, as without daemon", &first);
-
-    for instance in &mut instances {
-        instance.poller.step().await;
-    }
-    ask(&instances).await?;
-    tell("The rules are there; while there is no quota, one request per second is borrowed", &first);
-
-    // Both report twice: the first time, the first one is alone for all that X-Ray knows.
-    for _ in 0..2 {
-        now.fetch_add(11, Relaxed);
-        for instance in &mut instances {
-            instance.poller.step().await;
-        }
-        ask(&instances).await?;
-    }
-    tell("X-Ray has had reports, and shares its reservoirs among the two instances", &first);
-
-    now.fetch_add(3601, Relaxed);
-    ask(&instances).await?;
-    tell("The daemon has been gone for an hour", &first);
-    Ok(())
-}
-
-/// A service with its sampler.
-struct Instance {
-    app: Router,
-    recorder: Recorder,
-    /// A service spawns `poller.run()`, or leaves all of it to `RecorderBuilder::centralized_sampling`; here it is
-    /// stepped by hand.
-    poller: Poller,
-}
-
-fn instance(daemon: &LocalDaemon, now: &Arc<AtomicU64>) -> Result<Instance, BoxError> {
-    let address = daemon.local_addr().to_string().parse()?;
-    let (strategy, poller) = CentralizedStrategy::builder(address).clock(clock(now)).pair();
+    let (strategy, mut poller) = strategy(&daemon, &now)?;
     let builder = Recorder::builder().emitter(InMemoryEmitter::new()).sampling(strategy);
-    let recorder = builder.clock(clock(now)).seed(7).build()?;
+    let recorder = builder.clock(clock(&now)).seed(7).build()?;
     let app = Router::new()
         .route("/orders", get(async || "orders").post(async || "ordered"))
         .layer(XRayLayer::new("shop", recorder.clone()));
-    Ok(Instance { app, recorder, poller })
+
+    ask(&app).await?;
+    tell("Before the rules have arrived, as without a daemon", &recorder);
+
+    poller.step().await;
+    ask(&app).await?;
+    tell("The rules are there; as there is no quota yet, one request per second is borrowed", &recorder);
+
+    now.fetch_add(11, Relaxed);
+    poller.step().await;
+    ask(&app).await?;
+    tell("Reported, and got a quota: all of the reservoir, which X-Ray would divide among the instances", &recorder);
+
+    now.fetch_add(3601, Relaxed);
+    ask(&app).await?;
+    tell("The daemon has been silent for an hour", &recorder);
+    Ok(())
+}
+
+/// A service spawns `poller.run()`, or leaves all of it to `RecorderBuilder::centralized_sampling`; here it is stepped by
+/// hand.
+fn strategy(daemon: &LocalDaemon, now: &Arc<AtomicU64>) -> Result<(CentralizedStrategy, Poller), BoxError> {
+    let address = daemon.local_addr().to_string().parse()?;
+    Ok(CentralizedStrategy::builder(address).clock(clock(now)).pair())
 }
 
 fn clock(now: &Arc<AtomicU64>) -> impl Fn() -> Duration + Send + Sync + 'static {
@@ -98,14 +82,12 @@ fn clock(now: &Arc<AtomicU64>) -> impl Fn() -> Duration + Send + Sync + 'static 
     move || Duration::from_secs(now.load(Relaxed))
 }
 
-/// 100 requests of each kind to each instance, within one second.
-async fn ask(instances: &[Instance]) -> Result<(), BoxError> {
-    for Instance { app, .. } in instances {
-        for method in ["GET", "POST"].repeat(100) {
-            let request = Request::builder().method(method).uri("http://shop.example/orders").body(Body::empty())?;
-            let response = app.clone().oneshot(request).await?;
-            axum::body::to_bytes(response.into_body(), 1024).await?;
-        }
+/// 100 requests of each kind, within one second.
+async fn ask(app: &Router) -> Result<(), BoxError> {
+    for method in ["GET", "POST"].repeat(100) {
+        let request = Request::builder().method(method).uri("http://shop.example/orders").body(Body::empty())?;
+        let response = app.clone().oneshot(request).await?;
+        axum::body::to_bytes(response.into_body(), 1024).await?;
     }
     Ok(())
 }
