@@ -1,16 +1,22 @@
-//! One sampling decision: by few rules, by many, by rules from JSON, and with wildcards that are made to be slow.
+//! One sampling decision: by few rules, by many, by rules from JSON, by central rules, and with wildcards that are made to be slow.
 //!
 //! `cargo bench --bench sampling` prints times, and allocations with their bytes.
 
 use std::time::Duration;
 
 use divan::{AllocProfiler, Bencher, black_box};
-use tower_xray::sampling::{
-    LocalizedStrategy, Rule, Rules, RulesBuilder, SamplingRequest, SamplingStrategy, wildcard_match,
+use tower_xray::{
+    local::{LocalDaemon, SamplingRules},
+    sampling::{
+        CentralizedStrategy, LocalizedStrategy, Rule, Rules, RulesBuilder, SamplingRequest, SamplingStrategy,
+        wildcard_match,
+    },
 };
 
 #[global_allocator]
 static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
+
+const NOW: Duration = Duration::from_secs(1_800_000_000);
 
 fn main() {
     divan::main();
@@ -34,6 +40,17 @@ fn the_default_rule_after_25(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn the_last_of_25_rules_from_json(bencher: Bencher<'_, '_>) {
     decide(bencher, Rules::from_json(&json()).expect("good rules"), "checkout", "/checkout/42");
+}
+
+#[divan::bench]
+fn the_last_of_25_central_rules(bencher: Bencher<'_, '_>) {
+    let daemon = LocalDaemon::bind("127.0.0.1:0").expect("a free port");
+    daemon.set_sampling_rules(SamplingRules::from_json(&json()).expect("good rules"));
+    let address = daemon.local_addr().to_string().parse().expect("an address");
+    let (strategy, mut poller) = CentralizedStrategy::builder(address).clock(|| NOW).pair();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(poller.step());
+    decide_by(bencher, &strategy, "checkout", "/checkout/42");
 }
 
 #[divan::bench]
@@ -81,8 +98,11 @@ fn json() -> String {
 }
 
 fn decide(bencher: Bencher<'_, '_>, rules: Rules, decides: &str, path: &str) {
-    let strategy = LocalizedStrategy::new(rules);
-    let request = SamplingRequest::new("shop", Duration::from_secs(1_800_000_000), 0.7);
+    decide_by(bencher, &LocalizedStrategy::new(rules), decides, path);
+}
+
+fn decide_by(bencher: Bencher<'_, '_>, strategy: &impl SamplingStrategy, decides: &str, path: &str) {
+    let request = SamplingRequest::new("shop", NOW, 0.7);
     let request = request.host("shop.example.com").http_method("POST").url_path(path);
     assert_eq!(strategy.decide(&request).rule_name(), Some(decides));
     bencher.bench_local(|| strategy.decide(black_box(&request)));
