@@ -24,7 +24,7 @@ mod cause;
 mod segment;
 mod serialize;
 mod split;
-mod text;
+pub(crate) mod text;
 mod tree;
 
 pub use self::{
@@ -40,6 +40,5 @@ pub(crate) use self::{
     segment::Kind,
     serialize::Service,
     split::MAX_DEPTH,
-    text::cut,
     tree::{Index, NONE, Node, Tree},
 };

@@ -10,7 +10,7 @@ use super::{
     rule::{ANY, CentralRule},
     state::{Anomalies, Counts, Report},
 };
-use crate::document::cut;
+use crate::document::text::cut;
 
 pub(super) const RULES_PATH: &str = "/GetSamplingRules";
 pub(super) const TARGETS_PATH: &str = "/SamplingTargets";
