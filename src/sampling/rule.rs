@@ -71,14 +71,11 @@ impl Rule {
     /// Whether the rule is about this request. A value that the request does not have matches `*` only.
     #[must_use]
     pub fn matches(&self, request: &SamplingRequest<'_>) -> bool {
-        let matches = |pattern: &str, value: Option<&str>| {
-            pattern == ANY || value.is_some_and(|value| wildcard_match(pattern, value))
-        };
         let host = |host| host_match(&self.host, host).is_some();
-        matches(&self.url_path, request.url_path)
-            && matches(&self.http_method, request.http_method)
+        pattern_matches(&self.url_path, request.url_path)
+            && pattern_matches(&self.http_method, request.http_method)
             && (self.host == ANY || request.host.is_some_and(host))
-            && matches(&self.service_name, Some(request.service_name))
+            && pattern_matches(&self.service_name, Some(request.service_name))
     }
 
     /// Whether the rule leaves every field of a request open.
@@ -101,4 +98,9 @@ impl Default for Rule {
     }
 }
 
-const ANY: &str = "*";
+/// A value that is missing matches `*` only: a rule for one kind of service is not about one of unknown kind.
+pub(super) fn pattern_matches(pattern: &str, value: Option<&str>) -> bool {
+    pattern == ANY || value.is_some_and(|value| wildcard_match(pattern, value))
+}
+
+pub(super) const ANY: &str = "*";

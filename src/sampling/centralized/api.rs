@@ -7,10 +7,13 @@ use std::{collections::HashSet, time::Duration};
 use serde_json::{Value, json};
 
 use super::{
-    rule::{ANY, CentralRule},
+    rule::CentralRule,
     state::{Anomalies, Counts, Report},
 };
-use crate::document::text::cut;
+use crate::{
+    document::text::cut,
+    sampling::{Rule, rule::ANY},
+};
 
 pub(super) const RULES_PATH: &str = "/GetSamplingRules";
 pub(super) const TARGETS_PATH: &str = "/SamplingTargets";
@@ -75,15 +78,17 @@ fn rule(record: &Value) -> Option<CentralRule> {
         }
     };
     Some(CentralRule {
-        name: text("RuleName").filter(|name| !name.is_empty())?.into(),
+        common: Rule {
+            name: text("RuleName").filter(|name| !name.is_empty())?.into(),
+            service_name: text("ServiceName")?,
+            host: text("Host")?,
+            http_method: text("HTTPMethod")?,
+            url_path: text("URLPath")?,
+            reservoir: count(rule, "ReservoirSize")?,
+            fixed_rate: number(rule, "FixedRate")?.clamp(0.0, 1.0),
+        },
         priority: number(rule, "Priority")? as i64,
-        fixed_rate: number(rule, "FixedRate")?.clamp(0.0, 1.0),
-        reservoir_size: count(rule, "ReservoirSize")?,
-        service_name: text("ServiceName")?,
         service_type: text("ServiceType")?,
-        host: text("Host")?,
-        http_method: text("HTTPMethod")?,
-        url_path: text("URLPath")?,
         resource_arn: text("ResourceARN").unwrap_or_else(|| ANY.to_owned()),
         attributes,
         boosts: rule.get("SamplingRateBoost").is_some_and(Value::is_object),

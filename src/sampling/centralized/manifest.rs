@@ -42,8 +42,8 @@ impl Manifest {
         rules.retain(|rule| rule.is_about(service));
         rules.sort_by(CentralRule::order);
         let entry = |rule: CentralRule| {
-            let known = before.and_then(|before| before.by_name(&rule.name));
-            if known.is_some_and(|known| known.rule.fixed_rate != rule.fixed_rate) {
+            let known = before.and_then(|before| before.by_name(&rule.common.name));
+            if known.is_some_and(|known| known.rule.common.fixed_rate != rule.common.fixed_rate) {
                 known.inspect(|known| known.state.forget_rate());
             }
             Entry { state: known.map(|known| known.state.clone()).unwrap_or_default(), rule }
@@ -53,11 +53,11 @@ impl Manifest {
 
     /// The first rule that is about the request.
     pub(super) fn find(&self, request: &SamplingRequest<'_>) -> Option<&Entry> {
-        self.entries.iter().find(|entry| entry.rule.matches(request))
+        self.entries.iter().find(|entry| entry.rule.common.matches(request))
     }
 
     pub(super) fn by_name(&self, name: &str) -> Option<&Entry> {
-        self.entries.iter().find(|entry| *entry.rule.name == *name)
+        self.entries.iter().find(|entry| *entry.rule.common.name == *name)
     }
 
     pub(super) fn is_fresh(&self, now: Duration) -> bool {

@@ -129,7 +129,9 @@ impl SamplingStrategy for CentralizedStrategy {
         self.launch.once();
         let manifest = self.shared.fresh(request.now);
         match manifest.as_ref().and_then(|manifest| manifest.find(request)) {
-            Some(entry) => Decision::new(entry.state.decide(&entry.rule, request)).by_rule(entry.rule.name.clone()),
+            Some(entry) => {
+                Decision::new(entry.state.decide(&entry.rule.common, request)).by_rule(entry.rule.common.name.clone())
+            }
             // No rule of X-Ray's has decided, so none is named.
             None => Decision::new(self.fallback.decide(request).is_sampled()),
         }
@@ -155,7 +157,7 @@ impl SamplingStrategy for CentralizedStrategy {
         let Some(manifest) = self.shared.fresh(now) else {
             return SamplingStats { source: SamplingSource::Fallback, age: None, rules: fallback };
         };
-        let rules = manifest.entries.iter().map(|entry| entry.state.stats(&entry.rule, now)).chain(fallback);
+        let rules = manifest.entries.iter().map(|entry| entry.state.stats(&entry.rule.common, now)).chain(fallback);
         let age = Some(now.saturating_sub(manifest.fetched));
         SamplingStats { source: SamplingSource::Central, age, rules: rules.collect() }
     }

@@ -145,7 +145,7 @@ impl Poller {
             let answer = self.client.post(api::RULES_PATH, request).await?;
             let page = api::rules_page(&answer).ok_or(Failure::Unreadable)?;
             for rule in page.rules {
-                if rules.iter().all(|known: &CentralRule| known.name != rule.name) {
+                if rules.iter().all(|known: &CentralRule| known.common.name != rule.common.name) {
                     rules.push(rule);
                 }
             }
@@ -164,7 +164,8 @@ impl Poller {
         let now = self.now();
         let due: Vec<&Entry> = manifest.entries.iter().filter(|entry| entry.state.is_due(now)).collect();
         for entries in due.chunks(MAX_REPORTS) {
-            let reports: Vec<Report> = entries.iter().map(|entry| entry.state.report(&entry.rule.name)).collect();
+            let reports: Vec<Report> =
+                entries.iter().map(|entry| entry.state.report(&entry.rule.common.name)).collect();
             let request = api::targets_request(client_id(), now, &reports);
             let answer = self.client.post(api::TARGETS_PATH, request).await;
             let answer = answer.and_then(|answer| api::targets(&answer).ok_or(Failure::Unreadable));

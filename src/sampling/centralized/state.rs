@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 
-use super::{api::Target, rule::CentralRule};
-use crate::sampling::{Outcome, RuleStats, SamplingRequest};
+use super::api::Target;
+use crate::sampling::{Outcome, Rule, RuleStats, SamplingRequest};
 
 /// A rule that X-Ray has not said otherwise about reports this often, in seconds.
 const REPORT_EVERY: u64 = 10;
@@ -61,7 +61,7 @@ struct State {
 
 impl RuleState {
     /// Decides about a request: by the quota, or a request borrowed while there is none; then by the rate.
-    pub(super) fn decide(&self, rule: &CentralRule, request: &SamplingRequest<'_>) -> bool {
+    pub(super) fn decide(&self, rule: &Rule, request: &SamplingRequest<'_>) -> bool {
         let mut state = self.lock();
         let second = request.now.as_secs();
         // A request that has read the clock just before the second ended counts for the next one if that has begun.
@@ -74,7 +74,7 @@ impl RuleState {
                 return state.count(true, false);
             }
             Some(_) => false,
-            None => rule.reservoir_size > 0 && !state.borrowed,
+            None => rule.reservoir > 0 && !state.borrowed,
         };
         if borrows {
             state.borrowed = true;
@@ -126,7 +126,7 @@ impl RuleState {
         self.lock().rate = None;
     }
 
-    pub(super) fn stats(&self, rule: &CentralRule, now: Duration) -> RuleStats {
+    pub(super) fn stats(&self, rule: &Rule, now: Duration) -> RuleStats {
         let state = self.lock();
         let Counts { requests, sampled, borrowed } = state.total;
         let (quota, rate) = (state.valid_quota(now.as_secs()), state.rate(rule, now));
@@ -144,7 +144,7 @@ impl State {
         self.quota.filter(|_| self.quota_ttl >= second as f64)
     }
 
-    fn rate(&self, rule: &CentralRule, now: Duration) -> f64 {
+    fn rate(&self, rule: &Rule, now: Duration) -> f64 {
         let fixed = self.rate.unwrap_or(rule.fixed_rate);
         match self.boost {
             Some((boosted, ttl)) if now.as_secs_f64() < ttl && boosted >= fixed => boosted,
