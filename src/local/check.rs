@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::fields::{self, Kind};
 use super::problem::{Problem, Report};
-use super::{measure, rules, tables, text, values};
+use super::{forms, measure, tables, text, values};
 
 /// What fits into X-Ray's "64 kB" however it is read.
 const MOST_BYTES: usize = 64_000;
@@ -160,7 +160,7 @@ fn check_name(report: &mut Report, path: &str, name: &str, level: Level) {
     if name.chars().nth(200).is_some() {
         broken("is longer than 200 characters".to_owned());
     }
-    if let Some(odd) = name.chars().find(|c| !rules::is_name_char(*c)) {
+    if let Some(odd) = name.chars().find(|c| !forms::is_name_char(*c)) {
         broken(format!("may not contain {}", text::quote(&odd.to_string())));
     } else if name.chars().any(|c| u32::from(c) > 0xffff) {
         report.warning(path, "has letters beyond U+FFFF, which AWS's schema does not know");

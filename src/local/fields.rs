@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::problem::Report;
 use super::values;
-use super::{rules, text};
+use super::{forms, text};
 
 /// What a field may hold.
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +70,7 @@ fn check_case(report: &mut Report, path: &str, object: &Map<String, Value>, tabl
     }
     let mut first: HashMap<String, &str> = HashMap::new();
     for key in object.keys() {
-        let folded = rules::fold(key);
+        let folded = forms::fold(key);
         let is_stray = |field: &Field| field.name == folded && !object.contains_key(field.name);
         if let Some(other) = first.get(&folded) {
             let (other, key) = (text::quote(other), text::quote(key));

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::fields::{self, Field, Kind};
 use super::problem::Report;
-use super::{rules, tables, text};
+use super::{forms, tables, text};
 
 pub(super) fn check(report: &mut Report, path: &str, value: &Value, kind: Kind) {
     match (kind, value) {
@@ -18,7 +18,7 @@ pub(super) fn check(report: &mut Report, path: &str, value: &Value, kind: Kind) 
         }
         (Kind::Count | Kind::Number, Value::Number(_)) => {}
         (Kind::Id, Value::String(id)) => {
-            hex(report, path, id, rules::is_id(id), "16 hexadecimal digits");
+            hex(report, path, id, forms::is_id(id), "16 hexadecimal digits");
         }
         (Kind::Integer, Value::Number(number)) if number.is_i64() => {}
         (Kind::Metadata, Value::Object(namespaces)) => metadata(report, path, namespaces),
@@ -32,7 +32,7 @@ pub(super) fn check(report: &mut Report, path: &str, value: &Value, kind: Kind) 
             }
         }
         (Kind::SqlUrl, Value::String(url)) => {
-            if !rules::is_sql_url(url) {
+            if !forms::is_sql_url(url) {
                 report.rejected(path, "must have the form scheme://host/database for a collector");
             }
         }
@@ -42,7 +42,7 @@ pub(super) fn check(report: &mut Report, path: &str, value: &Value, kind: Kind) 
             }
         }
         (Kind::TraceId, Value::String(id)) => {
-            hex(report, path, id, rules::is_trace_id(id), "1-<8 hexadecimal digits>-<24 hexadecimal digits>");
+            hex(report, path, id, forms::is_trace_id(id), "1-<8 hexadecimal digits>-<24 hexadecimal digits>");
         }
         _ => report.rejected(path, format!("must be {}, is {}", wanted(kind), found(value))),
     }
@@ -68,7 +68,7 @@ fn zero(report: &mut Report, path: &str, id: &str) {
 fn reference(report: &mut Report, path: &str, id: &str) {
     if id.chars().count() != 16 {
         report.rejected(path, format!("must be an id of 16 characters, is {}", text::quote(id)));
-    } else if !rules::is_id(id) {
+    } else if !forms::is_id(id) {
         report.warning(path, format!("should be 16 hexadecimal digits, is {}", text::quote(id)));
     }
 }
@@ -84,9 +84,9 @@ fn namespace(report: &mut Report, path: &str, namespace: &str) {
 fn annotations(report: &mut Report, path: &str, entries: &Map<String, Value>) {
     for (key, value) in entries {
         let path = format!("{path}[{}]", text::quote(key));
-        if !rules::is_annotation_key(key, ".") {
+        if !forms::is_annotation_key(key, ".") {
             report.rejected(&path, "has a key that is not 1 to 500 of A-Z a-z 0-9 _");
-        } else if !rules::is_annotation_key(key, "") {
+        } else if !forms::is_annotation_key(key, "") {
             report.warning(&path, "has a dot in its key, which AWS's schema does not know");
         }
         match value {
