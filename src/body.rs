@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Buf;
-use http::HeaderMap;
+use http::{HeaderMap, header::CONTENT_LENGTH};
 use http_body::{Body, Frame};
 
 use crate::{context, document::Description, entity::Entity};
@@ -45,6 +45,11 @@ pub(crate) trait Watch {
             panic::resume_unwind(panic)
         })
     }
+}
+
+/// How long a body will be, if its head says so.
+pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Polls a body on behalf of its watch, which is dropped when the body is over.

@@ -4,7 +4,7 @@ use http::{HeaderMap, Method, StatusCode, Uri, header::HOST};
 
 use super::layer::Settings;
 use crate::{
-    body::Watch,
+    body::{Watch, content_length},
     document::{AsError, Description, Namespace},
     entity::{Entity, Subsegment},
     header::X_AMZN_TRACE_ID,
@@ -67,7 +67,7 @@ impl Call {
         subsegment.set_status(status);
         subsegment.set_grpc_status(headers);
         self.responded = true;
-        self.expected = headers.get(http::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        self.expected = content_length(headers);
     }
 
     /// There is an error instead of a response.

@@ -12,7 +12,7 @@ use super::{
     request::Inbound,
 };
 use crate::{
-    body::Watch,
+    body::{Watch, content_length},
     context::current,
     document::{Description, RecordedError},
     entity::{Entity, Segment},
@@ -128,7 +128,7 @@ impl Exchange {
         let empty =
             status.is_informational() || status == StatusCode::NO_CONTENT || (self.connect && status.is_success());
         let bodiless = empty || self.head || status == StatusCode::NOT_MODIFIED;
-        let announced = content_length(response).or_else(|| response.body().size_hint().exact());
+        let announced = content_length(response.headers()).or_else(|| response.body().size_hint().exact());
         let expected = announced.filter(|_| !empty);
         self.response = Some(Progress { bodiless, status, expected, sent: 0, wanted: false });
         if segment.is_recorded() {
@@ -262,8 +262,4 @@ impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Exchange").field("segment", &self.segment).finish_non_exhaustive()
     }
-}
-
-fn content_length<B>(response: &Response<B>) -> Option<u64> {
-    response.headers().get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
