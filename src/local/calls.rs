@@ -1,24 +1,24 @@
 //! In: the path and the body of a call. Out: the answer, at the time that the clock shows.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use super::problem::Problem;
 use super::rule_file::SamplingRules;
 use super::sampling::{Sampling, SamplingReport};
+use crate::recorder::clock::Clock;
 
 /// Where sampling calls are taken, by several threads.
 #[derive(Debug)]
 pub(super) struct Desk(Mutex<Inner>);
 
+#[derive(Debug)]
 struct Inner {
     sampling: Sampling,
-    /// The time, since the Unix epoch.
-    clock: Arc<dyn Fn() -> Duration + Send + Sync>,
+    clock: Clock,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -30,18 +30,18 @@ enum Call {
 impl Desk {
     pub(super) fn set_rules(&self, rules: SamplingRules) {
         let mut inner = self.inner();
-        let now = (inner.clock)();
+        let now = inner.clock.since_epoch();
         inner.sampling.set(rules, now);
     }
 
     pub(super) fn set_file(&self, path: PathBuf) -> Result<(), Problem> {
         let mut inner = self.inner();
-        let now = (inner.clock)();
+        let now = inner.clock.since_epoch();
         inner.sampling.set_file(path, now)
     }
 
     pub(super) fn set_clock(&self, now: impl Fn() -> Duration + Send + Sync + 'static) {
-        self.inner().clock = Arc::new(now);
+        self.inner().clock = Clock::Given(Arc::new(now));
     }
 
     pub(super) fn reports(&self) -> Vec<SamplingReport> {
@@ -60,7 +60,7 @@ impl Desk {
             Err(message) => return Some((Err(message), None)),
         };
         let mut inner = self.inner();
-        let now = (inner.clock)();
+        let now = inner.clock.since_epoch();
         let problem = inner.sampling.refresh(now).err();
         let answer = match call {
             Call::Rules => Ok(inner.sampling.rules()),
@@ -76,14 +76,8 @@ impl Desk {
 
 impl Default for Desk {
     fn default() -> Self {
-        let clock = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self(Mutex::new(Inner { sampling: Sampling::new(clock()), clock: Arc::new(clock) }))
-    }
-}
-
-impl fmt::Debug for Inner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inner").field("sampling", &self.sampling).finish_non_exhaustive()
+        let clock = Clock::default();
+        Self(Mutex::new(Inner { sampling: Sampling::new(clock.since_epoch()), clock }))
     }
 }
 
