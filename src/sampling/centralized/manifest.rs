@@ -43,8 +43,8 @@ impl Manifest {
         rules.sort_by(CentralRule::order);
         let entry = |rule: CentralRule| {
             let known = before.and_then(|before| before.by_name(&rule.common.name));
-            if known.is_some_and(|known| known.rule.common.fixed_rate != rule.common.fixed_rate) {
-                known.inspect(|known| known.state.forget_rate());
+            if let Some(known) = known.filter(|known| known.rule.common.fixed_rate != rule.common.fixed_rate) {
+                known.state.forget_rate();
             }
             Entry { state: known.map(|known| known.state.clone()).unwrap_or_default(), rule }
         };

@@ -57,7 +57,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use self::manifest::{Current, Manifest};
+use self::manifest::{Current, Entry, Manifest};
 pub use self::{builder::CentralizedBuilder, poller::Poller};
 use crate::{
     emitter::DaemonAddress,
@@ -129,8 +129,8 @@ impl SamplingStrategy for CentralizedStrategy {
         self.launch.once();
         let manifest = self.shared.fresh(request.now);
         match manifest.as_ref().and_then(|manifest| manifest.find(request)) {
-            Some(entry) => {
-                Decision::new(entry.state.decide(&entry.rule.common, request)).by_rule(entry.rule.common.name.clone())
+            Some(Entry { rule, state }) => {
+                Decision::new(state.decide(&rule.common, request)).by_rule(rule.common.name.clone())
             }
             // No rule of X-Ray's has decided, so none is named.
             None => Decision::new(self.fallback.decide(request).is_sampled()),
