@@ -76,9 +76,10 @@ impl TraceId {
     pub fn to_ascii(self) -> [u8; Self::LEN] {
         let mut text = [b'-'; Self::LEN];
         text[0] = b'1';
-        let bytes = self.0.get().to_be_bytes();
-        write_hex(&bytes[..4], &mut text[2..10]);
-        write_hex(&bytes[4..], &mut text[11..]);
+        let id = self.0.get();
+        for (shift, place) in [(96, 2), (64, 11), (32, 19), (0, 27)] {
+            write_hex((id >> shift) as u32, &mut text[place..place + 8]);
+        }
         text
     }
 }
@@ -105,13 +106,19 @@ impl FromStr for TraceId {
 
 impl TraceId {
     pub(crate) fn from_ascii(bytes: &[u8]) -> Result<Self, ParseIdError> {
-        if bytes.len() != Self::LEN || &bytes[..2] != b"1-" || bytes[10] != b'-' {
-            return Err(ParseIdError::TRACE);
+        Self::read(bytes).ok_or(ParseIdError::TRACE)
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let text: &[u8; Self::LEN] = bytes.try_into().ok()?;
+        if text[..2] != *b"1-" || text[10] != b'-' {
+            return None;
         }
-        let read = |digits| read_hex(digits).map(u128::from);
-        let (epoch, high, low) = (read(&bytes[2..10]), read(&bytes[11..19]), read(&bytes[19..]));
-        let (Some(epoch), Some(high), Some(low)) = (epoch, high, low) else { return Err(ParseIdError::TRACE) };
-        NonZero::new(epoch << 96 | high << 64 | low).map(Self).ok_or(ParseIdError::TRACE)
+        let mut id = 0;
+        for place in [2, 11, 19, 27] {
+            id = id << 32 | u128::from(read_hex(&text[place..place + 8])?);
+        }
+        NonZero::new(id).map(Self)
     }
 }
 
@@ -139,7 +146,8 @@ impl SegmentId {
     #[must_use]
     pub fn to_ascii(self) -> [u8; Self::LEN] {
         let mut text = [0; Self::LEN];
-        write_hex(&self.0.get().to_be_bytes(), &mut text);
+        write_hex((self.0.get() >> 32) as u32, &mut text[..8]);
+        write_hex(self.0.get() as u32, &mut text[8..]);
         text
     }
 }
@@ -166,11 +174,13 @@ impl FromStr for SegmentId {
 
 impl SegmentId {
     pub(crate) fn from_ascii(bytes: &[u8]) -> Result<Self, ParseIdError> {
-        if bytes.len() != Self::LEN {
-            return Err(ParseIdError::SEGMENT);
-        }
-        let id = read_hex(bytes).ok_or(ParseIdError::SEGMENT)?;
-        NonZero::new(id).map(Self).ok_or(ParseIdError::SEGMENT)
+        Self::read(bytes).ok_or(ParseIdError::SEGMENT)
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let text: &[u8; Self::LEN] = bytes.try_into().ok()?;
+        let (high, low) = (read_hex(&text[..8])?, read_hex(&text[8..])?);
+        NonZero::new(u64::from(high) << 32 | u64::from(low)).map(Self)
     }
 }
 
@@ -237,47 +247,38 @@ fn fresh() -> fastrand::Rng {
 
 const RANDOM_MASK: u128 = (1 << 96) - 1;
 
-/// Marks what is no digit in [`HEX_VALUES`].
-const NO_DIGIT: u8 = 0xff;
-
-static HEX_VALUES: [u8; 256] = {
-    let mut values = [NO_DIGIT; 256];
-    let mut digit = 0;
-    while digit < 16 {
-        values[b"0123456789abcdef"[digit] as usize] = digit as u8;
-        values[b"0123456789ABCDEF"[digit] as usize] = digit as u8;
-        digit += 1;
-    }
-    values
-};
-
-/// At most 16 digits.
-fn read_hex(digits: &[u8]) -> Option<u64> {
-    let mut value = 0;
-    let mut seen = 0;
-    for digit in digits {
-        let digit = HEX_VALUES[usize::from(*digit)];
-        seen |= digit;
-        value = value << 4 | u64::from(digit & 0xf);
-    }
-    (seen <= 0xf).then_some(value)
+/// The same byte eight times.
+const fn eight(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
 }
 
-static HEX_PAIRS: [[u8; 2]; 256] = {
-    let mut pairs = [[0; 2]; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        pairs[byte] = [b"0123456789abcdef"[byte >> 4], b"0123456789abcdef"[byte & 0xf]];
-        byte += 1;
-    }
-    pairs
-};
+/// Eight values below 16 as their digits, all at once.
+const fn digits(values: u64) -> u64 {
+    let letters = ((values + eight(6)) >> 4) & eight(1);
+    values + eight(b'0') + letters * (b'a' - b'0' - 10) as u64
+}
 
-/// Two digits for each byte.
-fn write_hex(bytes: &[u8], out: &mut [u8]) {
-    for (byte, out) in bytes.iter().zip(out.chunks_exact_mut(2)) {
-        out.copy_from_slice(&HEX_PAIRS[usize::from(*byte)]);
+/// Reads eight digits, all at once.
+fn read_hex(text: &[u8]) -> Option<u32> {
+    let text = u64::from_le_bytes(text.try_into().ok()?);
+    // Letters differ from numbers in this bit, and upper from lower case in the one below.
+    let letters = (text >> 6) & eight(1);
+    let values = (text & eight(0xf)) + letters * 9;
+    if values & eight(0xf0) != 0 || digits(values) != text | letters << 5 {
+        return None;
     }
+    let bytes = (values << 4 | values >> 8) & 0x00ff_00ff_00ff_00ff;
+    let pairs = (bytes | bytes >> 8) & 0x0000_ffff_0000_ffff;
+    Some(((pairs | pairs >> 16) as u32).swap_bytes())
+}
+
+/// Writes eight digits, all at once.
+fn write_hex(number: u32, out: &mut [u8]) {
+    let bytes = u64::from(number.swap_bytes());
+    let pairs = (bytes | bytes << 16) & 0x0000_ffff_0000_ffff;
+    let bytes = (pairs | pairs << 8) & 0x00ff_00ff_00ff_00ff;
+    let values = (bytes >> 4 | bytes << 8) & eight(0xf);
+    out.copy_from_slice(&digits(values).to_le_bytes());
 }
 
 /// The digits written by `to_ascii` as text.

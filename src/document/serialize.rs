@@ -82,14 +82,14 @@ impl SegmentDocument {
         let tree = &self.tree;
         let node = tree.node(index);
         let whole_segment = top && index == 0 && self.kind == Kind::Segment;
-        out.extend_from_slice(b"{\"id\":\"");
-        out.extend_from_slice(&node.id.to_ascii());
-        out.extend_from_slice(b"\",\"name\":");
-        write_text(tree.str(node.name), out);
+        let mut head = *b"{\"id\":\"................\",\"name\":";
+        head[7..7 + SegmentId::LEN].copy_from_slice(&node.id.to_ascii());
+        out.extend_from_slice(&head);
+        write_plain(tree.bytes(node.name), out);
         if top {
-            out.extend_from_slice(b",\"trace_id\":\"");
-            out.extend_from_slice(&self.trace_id.to_ascii());
-            out.push(b'"');
+            let mut trace_id = *b",\"trace_id\":\"1-........-........................\"";
+            trace_id[13..13 + TraceId::LEN].copy_from_slice(&self.trace_id.to_ascii());
+            out.extend_from_slice(&trace_id);
             if let Some(parent) = node.parent_id {
                 write_id(key!("parent_id"), parent, out);
             }
@@ -97,10 +97,10 @@ impl SegmentDocument {
                 out.extend_from_slice(b",\"type\":\"subsegment\"");
             }
         }
-        out.extend_from_slice(b",\"start_time\":");
-        write_time(node.start, out);
-        out.extend_from_slice(b",\"end_time\":");
-        write_time(node.end, out);
+        let mut times = *b",\"start_time\":.................,\"end_time\":.................";
+        times[14..31].copy_from_slice(&seconds(node.start));
+        times[43..].copy_from_slice(&seconds(node.end));
+        out.extend_from_slice(&times);
         match node.namespace {
             Some(Namespace::Aws) => out.extend_from_slice(b",\"namespace\":\"aws\""),
             Some(Namespace::Remote) => out.extend_from_slice(b",\"namespace\":\"remote\""),
@@ -139,7 +139,10 @@ impl SegmentDocument {
         out.extend_from_slice(b",\"http\":{");
         if request {
             out.extend_from_slice(b"\"request\":{");
-            self.write_field(key!("method"), http.method, out);
+            if !http.method.is_empty() {
+                write_key(key!("method"), out);
+                write_plain(self.tree.bytes(http.method), out);
+            }
             self.write_field(key!("url"), http.url, out);
             self.write_field(key!("user_agent"), http.user_agent, out);
             self.write_field(key!("client_ip"), http.client_ip, out);
@@ -171,7 +174,7 @@ impl SegmentDocument {
         out.extend_from_slice(self.service.fields.as_bytes());
         if let Some(rule) = &self.rule_name {
             write_key(key!("sampling_rule_name"), out);
-            write_text(cut(rule, MAX_STRING), out);
+            write_text(cut(rule, MAX_STRING).as_bytes(), out);
         }
         out.extend_from_slice(b"}}");
     }
@@ -181,13 +184,13 @@ impl SegmentDocument {
         for detail in self.tree.details(index) {
             let Detail::Annotation { key, value } = detail else { continue };
             list.next();
-            write_text(self.tree.str(*key), list.out);
+            write_plain(self.tree.bytes(*key), list.out);
             list.out.push(b':');
             match *value {
                 Scalar::Bool(value) => list.out.extend_from_slice(if value { b"true" } else { b"false" }),
                 Scalar::Float(value) => write_float(value, list.out),
                 Scalar::Integer(value) => write_integer(value, list.out),
-                Scalar::Text(value) => write_text(self.tree.str(value), list.out),
+                Scalar::Text(value) => write_text(self.tree.bytes(value), list.out),
             }
         }
         list.end(b'}');
@@ -196,11 +199,11 @@ impl SegmentDocument {
     fn write_metadata(&self, index: Index, node: &Node, out: &mut Vec<u8>) {
         let entries = || {
             self.tree.details(index).filter_map(|detail| match detail {
-                Detail::Metadata { namespace, key, json } => Some((self.tree.str(*namespace), *key, *json)),
+                Detail::Metadata { namespace, key, json } => Some((self.tree.bytes(*namespace), *key, *json)),
                 _ => None,
             })
         };
-        let mut written: Vec<&str> = Vec::new();
+        let mut written: Vec<&[u8]> = Vec::new();
         let mut list = List::new(key!("metadata"), b'{', out);
         for (namespace, ..) in entries() {
             if written.contains(&namespace) {
@@ -214,16 +217,16 @@ impl SegmentDocument {
                 if position > 0 {
                     list.out.push(b',');
                 }
-                write_text(self.tree.str(key), list.out);
+                write_text(self.tree.bytes(key), list.out);
                 list.out.push(b':');
-                list.out.extend_from_slice(self.tree.str(json).as_bytes());
+                list.out.extend_from_slice(self.tree.bytes(json));
             }
             list.out.push(b'}');
         }
         let Cut { stack, metadata, links, annotations, exceptions } = node.cut;
         if node.cut != Cut::default() {
             list.next();
-            write_text(OWN_NAMESPACE, list.out);
+            write_text(OWN_NAMESPACE.as_bytes(), list.out);
             list.out.extend_from_slice(b":{\"cut\":[");
             let parts = [
                 (stack, "stack"),
@@ -236,7 +239,7 @@ impl SegmentDocument {
                 if position > 0 {
                     list.out.push(b',');
                 }
-                write_text(part, list.out);
+                write_text(part.as_bytes(), list.out);
             }
             list.out.extend_from_slice(b"]}");
         }
@@ -259,7 +262,7 @@ impl SegmentDocument {
         }
         write_key(key!("cause"), out);
         out.push(b'{');
-        write_string(key!("working_directory"), &self.service.working_directory, out);
+        write_string(key!("working_directory"), self.service.working_directory.as_bytes(), out);
         let mut list = List::new(key!("exceptions"), b'[', out);
         while let Some(detail) = exceptions.next() {
             let Detail::Exception { id, kind, message, remote, cause, skipped, truncated } = *detail else { continue };
@@ -314,7 +317,7 @@ impl SegmentDocument {
     }
 
     fn write_field(&self, key: Key, value: Text, out: &mut Vec<u8>) {
-        write_string(key, self.tree.str(value), out);
+        write_string(key, self.tree.bytes(value), out);
     }
 
     /// How many bytes one attribute takes, about.
@@ -330,7 +333,7 @@ impl SegmentDocument {
             Detail::Metadata { key, json, .. } => [key, json, Text::default()],
         };
         for text in texts {
-            write_text(tree.str(text), scratch);
+            write_text(tree.bytes(text), scratch);
         }
         scratch.len()
     }
@@ -378,7 +381,7 @@ fn write_key(key: Key, out: &mut Vec<u8>) {
 }
 
 /// `"key":"value"`, unless the value is empty.
-fn write_string(key: Key, value: &str, out: &mut Vec<u8>) {
+fn write_string(key: Key, value: &[u8], out: &mut Vec<u8>) {
     if !value.is_empty() {
         write_key(key, out);
         write_text(value, out);
@@ -402,33 +405,58 @@ fn write_float(value: f64, out: &mut Vec<u8>) {
 }
 
 /// Seconds with six decimals, as digits: a float would round at today's epoch.
-fn write_time(micros: u64, out: &mut Vec<u8>) {
-    let mut buffer = itoa::Buffer::new();
-    let digits = buffer.format(micros).as_bytes();
-    let Some((seconds, decimals)) = digits.split_last_chunk::<6>().filter(|(seconds, _)| !seconds.is_empty()) else {
-        // The first second of 1970.
-        out.extend_from_slice(b"0.");
-        out.extend_from_slice(&b"000000"[digits.len()..]);
-        out.extend_from_slice(digits);
-        return;
-    };
-    out.extend_from_slice(seconds);
-    out.push(b'.');
-    out.extend_from_slice(decimals);
+fn seconds(micros: u64) -> [u8; 17] {
+    let micros = micros.min(9_999_999_999_999_999);
+    let (high, low) = (eight_digits(micros / 100_000_000), eight_digits(micros % 100_000_000));
+    let mut text = *b".................";
+    text[..8].copy_from_slice(&high);
+    text[8..10].copy_from_slice(&low[..2]);
+    text[11..].copy_from_slice(&low[2..]);
+    // JSON has no leading zeros, but space. No time since 2001 has any.
+    if text[0] == b'0' {
+        let digits = text[..9].iter().take_while(|digit| **digit == b'0').count();
+        text[..digits].fill(b' ');
+    }
+    text
+}
+
+/// The digits of a number below 10^8, all at once: halves, then quarters, then single digits.
+fn eight_digits(number: u64) -> [u8; 8] {
+    let halves = (number / 10_000) | ((number % 10_000) << 32);
+    let hundreds = ((halves * 10_486) >> 20) & 0x7f_0000_007f;
+    let quarters = (halves - hundreds * 100) << 16 | hundreds;
+    let tens = ((quarters * 103) >> 10) & 0x000f_000f_000f_000f;
+    let digits = (quarters - tens * 10) << 8 | tens;
+    (digits | u64::from_ne_bytes([b'0'; 8])).to_le_bytes()
 }
 
 /// A JSON string.
-fn write_text(text: &str, out: &mut Vec<u8>) {
-    let special = |byte: &u8| (*byte < b' ') | (*byte == b'"') | (*byte == b'\\');
-    let bytes = text.as_bytes();
-    out.push(b'"');
-    // Without an early exit this is a handful of vector instructions.
-    if bytes.iter().fold(false, |found, byte| found | special(byte)) {
-        write_escaped(bytes, out);
+fn write_text(text: &[u8], out: &mut Vec<u8>) {
+    if has_special(text) {
+        out.push(b'"');
+        write_escaped(text, out);
+        out.push(b'"');
     } else {
-        out.extend_from_slice(bytes);
+        write_plain(text, out);
     }
+}
+
+/// A JSON string of which it is known that nothing has to be escaped, as in names, keys, and methods.
+fn write_plain(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
+    out.extend_from_slice(text);
+    out.push(b'"');
+}
+
+/// Whether something has to be escaped. Blocks of one size without an early exit are a handful of vector instructions.
+fn has_special(bytes: &[u8]) -> bool {
+    let special = |byte: &u8| (*byte < b' ') | (*byte == b'"') | (*byte == b'\\');
+    let any = |block: &[u8]| block[..16].iter().fold(false, |found, byte| found | special(byte));
+    let blocks = bytes.chunks_exact(16);
+    let rest = blocks.remainder();
+    let mut last = [b' '; 16];
+    last[..rest.len()].copy_from_slice(rest);
+    blocks.fold(any(&last), |found, block| found | any(block))
 }
 
 fn write_escaped(bytes: &[u8], out: &mut Vec<u8>) {
@@ -458,13 +486,13 @@ pub(crate) struct Service {
 impl Service {
     pub(crate) fn new(origin: Option<&str>, version: Option<&str>) -> Self {
         let mut out = Vec::new();
-        write_string(key!("origin"), cut(origin.unwrap_or_default(), MAX_STRING), &mut out);
+        write_string(key!("origin"), cut(origin.unwrap_or_default(), MAX_STRING).as_bytes(), &mut out);
         out.extend_from_slice(b",\"service\":{\"runtime\":\"rustc\"");
-        write_string(key!("runtime_version"), env!("TOWER_XRAY_RUSTC_VERSION"), &mut out);
-        write_string(key!("version"), cut(version.unwrap_or_default(), MAX_STRING), &mut out);
+        write_string(key!("runtime_version"), env!("TOWER_XRAY_RUSTC_VERSION").as_bytes(), &mut out);
+        write_string(key!("version"), cut(version.unwrap_or_default(), MAX_STRING).as_bytes(), &mut out);
         out.extend_from_slice(b"},\"aws\":{\"xray\":{\"sdk\":");
-        write_text(SDK, &mut out);
-        write_string(key!("sdk_version"), env!("CARGO_PKG_VERSION"), &mut out);
+        write_text(SDK.as_bytes(), &mut out);
+        write_string(key!("sdk_version"), env!("CARGO_PKG_VERSION").as_bytes(), &mut out);
         let working_directory = std::env::current_dir().map(|path| path.to_string_lossy().into_owned());
         Self { fields: ascii(&out).to_owned(), working_directory: working_directory.unwrap_or_default() }
     }

@@ -37,7 +37,7 @@ impl SegmentName {
     ///
     /// When nothing legible is left: the name is empty or consists of replaced characters only.
     pub fn new(name: &str) -> Result<Self, InvalidNameError> {
-        let repaired = repair(name, MAX_NAME, is_name_char);
+        let repaired = repair(name, MAX_NAME, NAME, is_name_char);
         match repaired.chars().all(|c| c == '_' || c.is_whitespace()) {
             true => Err(InvalidNameError(cut(name, MAX_STRING).to_owned())),
             false => Ok(Self(repaired.into())),
@@ -80,7 +80,7 @@ impl std::error::Error for InvalidNameError {}
 
 /// Any text as the name of a segment or subsegment.
 pub(crate) fn repair_name(name: &str) -> Cow<'_, str> {
-    match repair(name, MAX_NAME, is_name_char) {
+    match repair(name, MAX_NAME, NAME, is_name_char) {
         name if name.is_empty() => Cow::Borrowed(UNKNOWN),
         name => name,
     }
@@ -88,7 +88,7 @@ pub(crate) fn repair_name(name: &str) -> Cow<'_, str> {
 
 /// Any text as an annotation key: `A-Z a-z 0-9 _`.
 pub(crate) fn repair_key(key: &str) -> Cow<'_, str> {
-    match repair(key, MAX_KEY, |c| c.is_ascii_alphanumeric() || c == '_') {
+    match repair(key, MAX_KEY, KEY, |c| c.is_ascii() && ACCEPTED[c as usize] & KEY != 0) {
         key if key.is_empty() => Cow::Borrowed("_"),
         key => key,
     }
@@ -102,10 +102,27 @@ pub(crate) fn cut(text: &str, max: usize) -> &str {
     text.char_indices().nth(max).map_or(text, |(end, _)| &text[..end])
 }
 
-fn repair(text: &str, max: usize, allowed: impl Fn(char) -> bool) -> Cow<'_, str> {
-    // Most names are words.
-    let word = |byte: &u8| byte.is_ascii_alphanumeric() | (*byte == b'_');
-    if text.len() <= max && text.as_bytes().iter().fold(true, |words, byte| words & word(byte)) {
+/// What accepts an ASCII character, one bit for each, in [`ACCEPTED`].
+const NAME: u8 = 1;
+const KEY: u8 = 2;
+
+static ACCEPTED: [u8; 256] = {
+    let mut accepted = [0; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        accepted[byte as usize] = match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' => NAME | KEY,
+            b' ' | b'.' | b':' | b'/' | b'%' | b'&' | b'#' | b'=' | b'+' | b'-' | b'@' => NAME,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    accepted
+};
+
+fn repair(text: &str, max: usize, accepting: u8, allowed: impl Fn(char) -> bool) -> Cow<'_, str> {
+    // Nearly all of them are ASCII and need no repair.
+    if text.len() <= max && text.bytes().all(|byte| ACCEPTED[usize::from(byte)] & accepting != 0) {
         return Cow::Borrowed(text);
     }
     let text = cut(text, max);
@@ -117,9 +134,7 @@ fn repair(text: &str, max: usize, allowed: impl Fn(char) -> bool) -> Cow<'_, str
 
 fn is_name_char(c: char) -> bool {
     match c {
-        'a'..='z' | 'A'..='Z' | '0'..='9' | ' ' | '_' | '.' | ':' | '/' | '%' | '&' | '#' | '=' | '+' | '-' | '@' => {
-            true
-        }
+        '\0'..='\u{7f}' => ACCEPTED[c as usize] & NAME != 0,
         // X-Ray's schema knows the Basic Multilingual Plane only.
         '\u{80}'..='\u{ffff}' => (c.is_alphanumeric() && !is_mark(c as u32)) || (c.is_whitespace() && !c.is_control()),
         _ => false,

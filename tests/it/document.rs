@@ -134,7 +134,7 @@ fn times_have_six_decimals() {
         let (recorder, documents) = recorder_with(|builder| builder.clock(move || Duration::from_micros(micros)));
         recorder.begin_segment("report").close();
         let written = documents.take_one().to_json();
-        assert!(written.contains(&format!(r#""start_time":{text},"end_time":{text},"#)), "{written}");
+        assert!(written.contains(&format!(r#""start_time":{text:>17},"end_time":{text:>17},"#)), "{written}");
     }
 }
 

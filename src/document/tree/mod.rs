@@ -201,6 +201,11 @@ impl Tree {
         &self.text[text.start as usize..(text.start + text.len) as usize]
     }
 
+    /// The same for those who need not know that it is text.
+    pub(crate) fn bytes(&self, text: Text) -> &[u8] {
+        &self.text.as_bytes()[text.start as usize..(text.start + text.len) as usize]
+    }
+
     /// Appends text that is within its limits already.
     pub(crate) fn write(&mut self, text: &str) -> Text {
         let start = self.text.len() as u32;
