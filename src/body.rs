@@ -5,11 +5,12 @@
 use std::{
     fmt, panic,
     pin::Pin,
+    str::FromStr,
     task::{Context, Poll, ready},
 };
 
 use bytes::Buf;
-use http::{HeaderMap, header::CONTENT_LENGTH};
+use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame};
 
 use crate::{context, document::Description, entity::Entity};
@@ -47,9 +48,31 @@ pub(crate) trait Watch {
     }
 }
 
-/// How long a body will be, if its head says so.
-pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+/// What the head of a response says about the rest, or its trailers about the whole.
+#[derive(Default)]
+pub(crate) struct Announced {
+    /// How long the body will be.
+    pub(crate) content_length: Option<u64>,
+    pub(crate) grpc_status: Option<u32>,
+}
+
+impl Announced {
+    /// The first line of each name counts. One pass over few lines takes less than a look-up for every name.
+    pub(crate) fn by(headers: &HeaderMap) -> Self {
+        fn number<T: FromStr>(value: &HeaderValue) -> Option<T> {
+            value.to_str().ok()?.parse().ok()
+        }
+
+        let (mut content_length, mut grpc_status) = (None, None);
+        for (name, value) in headers {
+            match name.as_str() {
+                "content-length" => content_length = content_length.or(Some(value)),
+                "grpc-status" => grpc_status = grpc_status.or(Some(value)),
+                _ => {}
+            }
+        }
+        Self { content_length: content_length.and_then(number), grpc_status: grpc_status.and_then(number) }
+    }
 }
 
 /// Polls a body on behalf of its watch, which is dropped when the body is over.

@@ -27,6 +27,7 @@ use std::{
 use crate::{
     document::{AsError, Description},
     entity::Entity,
+    header::TraceHeader,
     id::SegmentId,
 };
 
@@ -45,6 +46,17 @@ pub fn current() -> Entity {
             copy
         })
         .unwrap_or_default()
+}
+
+/// The header for a call that the running code makes.
+pub(crate) fn current_header() -> Option<TraceHeader> {
+    let header = |current: &Cell<Entity>| {
+        let entity = current.take();
+        let header = entity.header();
+        current.set(entity);
+        header
+    };
+    CURRENT.try_with(header).ok().flatten()
 }
 
 /// What a client says when it is called outside of any trace. The call goes through in any case.
@@ -122,15 +134,24 @@ pub fn capture_blocking<T, E: AsError<K>, K>(name: &str, work: impl FnOnce() -> 
 ///
 /// Whatever `work` leaves behind as current, the outer entity is current again afterwards.
 pub(crate) fn enter<T>(entity: &Entity, work: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send>> {
-    struct Outer(Entity);
+    /// Holds the outer entity meanwhile.
+    struct Outer(Cell<Entity>);
 
-    impl Drop for Outer {
-        fn drop(&mut self) {
-            replace(std::mem::take(&mut self.0));
+    impl Outer {
+        /// While the thread ends there is no context any more.
+        fn swap(&self) {
+            let _ = CURRENT.try_with(|current| current.swap(&self.0));
         }
     }
 
-    let _outer = Outer(replace(entity.clone()));
+    impl Drop for Outer {
+        fn drop(&mut self) {
+            self.swap();
+        }
+    }
+
+    let outer = Outer(Cell::new(entity.clone()));
+    outer.swap();
     // Whoever gets the panic resumes it, so nobody sees what it has left behind.
     panic::catch_unwind(AssertUnwindSafe(work))
 }

@@ -164,6 +164,13 @@ impl TraceHeader {
         HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
     }
 
+    /// Whether a valid value is `Root=…` as we write it, and nothing else.
+    pub(crate) fn is_root_only(value: &HeaderValue) -> bool {
+        let text = value.as_bytes();
+        let id = text.strip_prefix(b"Root=").filter(|id| id.len() == TraceId::LEN);
+        id.is_some_and(|id| id.iter().fold(true, |lower, byte| lower & !byte.is_ascii_uppercase()))
+    }
+
     /// `Root=…`, and the decision if the caller has asked for it: what goes into a response.
     pub(crate) fn response_value(root: TraceId, answer: Option<bool>) -> HeaderValue {
         let mut text = [0; 5 + TraceId::LEN + 10];
@@ -180,6 +187,30 @@ impl TraceHeader {
     }
 
     fn from_bytes(text: &[u8]) -> Result<Self, ParseTraceHeaderError> {
+        Self::canonical(text).map_or_else(|| Self::lenient(text), Ok)
+    }
+
+    /// The form that everybody writes, at a fraction of the cost: `Root=…`, `Parent=…`, `Sampled=…`.
+    fn canonical(text: &[u8]) -> Option<Self> {
+        let (root, rest) = text.strip_prefix(b"Root=")?.split_at_checked(TraceId::LEN)?;
+        let header = Self::new(TraceId::from_ascii(root).ok()?);
+        let (header, rest) = match rest.strip_prefix(b";Parent=") {
+            Some(rest) => {
+                let (parent, rest) = rest.split_at_checked(SegmentId::LEN)?;
+                (header.with_parent(SegmentId::from_ascii(parent).ok()?), rest)
+            }
+            None => (header, rest),
+        };
+        match rest {
+            b"" => Some(header),
+            b";Sampled=0" => Some(header.with_decision(SamplingDecision::NotSampled)),
+            b";Sampled=1" => Some(header.with_decision(SamplingDecision::Sampled)),
+            b";Sampled=?" => Some(header.with_decision(SamplingDecision::Requested)),
+            _ => None,
+        }
+    }
+
+    fn lenient(text: &[u8]) -> Result<Self, ParseTraceHeaderError> {
         // Without an early exit this is a handful of vector instructions.
         let illegible = |byte: &u8| (*byte < b' ' && *byte != b'\t') | (*byte > b'~');
         if text.len() > MAX_LEN || text.iter().fold(false, |found, byte| found | illegible(byte)) {

@@ -4,7 +4,7 @@ use http::{HeaderMap, Method, StatusCode, Uri, header::HOST};
 
 use super::layer::Settings;
 use crate::{
-    body::{Watch, content_length},
+    body::{Announced, Watch},
     document::{AsError, Description, Namespace},
     entity::{Entity, Subsegment},
     header::X_AMZN_TRACE_ID,
@@ -65,9 +65,10 @@ impl Call {
     pub(super) fn respond(&mut self, status: StatusCode, headers: &HeaderMap) {
         let Some(subsegment) = &self.subsegment else { return };
         subsegment.set_status(status);
-        subsegment.set_grpc_status(headers);
+        let announced = Announced::by(headers);
+        subsegment.set_grpc_status(announced.grpc_status);
         self.responded = true;
-        self.expected = content_length(headers);
+        self.expected = announced.content_length;
     }
 
     /// There is an error instead of a response.
@@ -104,7 +105,7 @@ impl Watch for Call {
 
     fn trail(&mut self, trailers: &HeaderMap) {
         if let Some(subsegment) = &self.subsegment {
-            subsegment.set_grpc_status(trailers);
+            subsegment.set_grpc_status(Announced::by(trailers).grpc_status);
         }
     }
 

@@ -35,7 +35,7 @@ use std::{
     sync::Arc,
 };
 
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::StatusCode;
 use serde::Serialize;
 
 pub use self::guard::{Segment, Subsegment};
@@ -47,8 +47,6 @@ use crate::{
     header::TraceHeader,
     id::{SegmentId, TraceId},
 };
-
-static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// A handle to a segment or subsegment: describes it, and begins subsegments below it.
 ///
@@ -289,10 +287,8 @@ impl Entity {
     /// Records what a gRPC status says about errors; the HTTP status is 200 whatever has happened.
     ///
     /// It is in the trailers of a response, or in its headers if there is nothing else to send.
-    pub(crate) fn set_grpc_status(&self, headers: &HeaderMap) {
-        let Some(code) = headers.get(&GRPC_STATUS).and_then(|value| value.to_str().ok()?.parse::<u32>().ok()) else {
-            return;
-        };
+    pub(crate) fn set_grpc_status(&self, code: Option<u32>) {
+        let Some(code) = code else { return };
         match code {
             0 => return,
             // Cancelled, and what the caller has done wrong.
@@ -314,6 +310,13 @@ impl Entity {
         }
     }
 
+    #[cold]
+    fn release(&mut self) {
+        if let Inner::Recorded { recording, .. } = std::mem::take(&mut self.0) {
+            Recording::release(recording);
+        }
+    }
+
     fn update(&self, change: impl FnOnce(&mut Node)) {
         let Inner::Recorded { recording, index, id } = &self.0 else { return };
         recording.describe(*index, *id, |tree| change(tree.node_mut(*index)));
@@ -321,12 +324,11 @@ impl Entity {
 }
 
 impl Drop for Entity {
+    #[inline]
     fn drop(&mut self) {
         // Only the last one has something to release, and a count of one says that it is the last.
         if matches!(&self.0, Inner::Recorded { recording, .. } if Arc::strong_count(recording) == 1) {
-            if let Inner::Recorded { recording, .. } = std::mem::take(&mut self.0) {
-                Recording::release(recording);
-            }
+            self.release();
         }
     }
 }

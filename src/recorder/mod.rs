@@ -91,7 +91,7 @@ impl Recorder {
             return Self::pass_on(header.cloned());
         }
         let name = SegmentName::lenient(name);
-        self.begin(name.as_str(), header, None, |request| request, |_, _| {}).segment
+        self.begin(name.as_str(), header.cloned(), None, |request| request, |_, _| {}).segment
     }
 
     /// What was opened, sampled, emitted and dropped since the recorder was made.
@@ -139,22 +139,20 @@ impl Recorder {
     pub(crate) fn begin<'a>(
         &self,
         name: &'a str,
-        incoming: Option<&TraceHeader>,
+        incoming: Option<TraceHeader>,
         forced: Option<Decision>,
         complete: impl FnOnce(SamplingRequest<'a>) -> SamplingRequest<'a>,
         describe: impl FnOnce(&mut Tree, Index),
     ) -> Begun {
         let Inner { capture, clock, ids, counters, strategy, .. } = &*self.0;
         let now = clock.since_epoch();
-        let made = forced.or_else(|| incoming.and_then(|header| header.decision().made()).map(Decision::new));
+        let told = incoming.as_ref().and_then(|header| header.decision().made());
+        let made = forced.or_else(|| told.map(Decision::new));
         let observed = made.is_none() && strategy.wants_outcomes();
         let decision = made.unwrap_or_else(|| self.decide(&complete(SamplingRequest::new(name, now, ids.fraction()))));
         let sampled = decision.is_sampled();
         counters.open(sampled);
-        let header = match incoming {
-            Some(header) => header.clone(),
-            None => TraceHeader::new(ids.trace_id(now.as_secs() as u32)),
-        };
+        let header = incoming.unwrap_or_else(|| TraceHeader::new(ids.trace_id(now.as_secs() as u32)));
         let header = header.with_decision(sampled);
         let observation = decision.shared_rule_name().filter(|_| observed).map(|rule_name| {
             let (recorder, began) = (self.clone(), clock.begin(now));

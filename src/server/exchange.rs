@@ -9,11 +9,11 @@ use http_body::Body;
 
 use super::{
     layer::{Config, Trust},
-    request::Inbound,
+    request::{Inbound, Target},
 };
 use crate::{
-    body::{Watch, content_length},
-    context::current,
+    body::{Announced, Watch},
+    context::current_header,
     document::{Description, RecordedError},
     entity::{Entity, Segment},
     header::{SamplingDecision, TraceHeader, X_AMZN_TRACE_ID},
@@ -23,23 +23,24 @@ use crate::{
 pub(super) struct Exchange {
     /// Taken when the exchange is over.
     segment: Option<Segment>,
-    sampled: bool,
+    /// Whether anybody will know what has become of the response.
+    watched: bool,
     head: bool,
     connect: bool,
-    /// What goes into the response's header.
     response_header: ResponseHeader,
-    /// Whether there is a response already, and what is known of its body.
+    /// Whether there is a response already, and what is known of its body, if it is watched.
     response: Option<Progress>,
     /// The strategy wants to know how this ends.
     observation: Option<Box<Observation>>,
 }
 
-#[derive(Clone, Copy)]
+/// What the response says about the trace.
 enum ResponseHeader {
     Off,
-    Root,
-    /// The caller has asked for the decision.
-    RootAndDecision,
+    /// Its id, and the decision if the caller has asked for it.
+    Root(Option<bool>),
+    /// What the request says, which is no more than the id.
+    Same(HeaderValue),
 }
 
 #[derive(Clone, Copy, Default)]
@@ -62,7 +63,7 @@ impl Exchange {
         }
         let inbound = Inbound::new(parts);
         // A layer around this one has begun the trace and decided.
-        let outer = parts.extensions.get::<Entity>().map_or_else(|| current().header(), Entity::header);
+        let outer = parts.extensions.get::<Entity>().map_or_else(current_header, Entity::header);
         let trust = if outer.is_some() { Trust::All } else { config.trust };
         let incoming = outer.or_else(|| match trust {
             Trust::None => None,
@@ -73,6 +74,7 @@ impl Exchange {
             return Some(Self::new(begun, parts, ResponseHeader::Off));
         }
         let asked = incoming.as_ref().is_some_and(|header| header.decision() == SamplingDecision::Requested);
+        let same = incoming.as_ref().filter(|header| header.parent().is_none()).and(inbound.root_only());
         let incoming = match trust {
             Trust::All | Trust::None => incoming,
             Trust::IdsOnly => incoming.map(|header| header.with_decision(SamplingDecision::Unknown)),
@@ -80,11 +82,12 @@ impl Exchange {
         let name = config.naming.name(&inbound);
         let mut begun = config.recorder.begin(
             &name,
-            incoming.as_ref(),
+            incoming,
             config.decide.as_ref().and_then(|decide| decide(parts)),
             |mut sampling| {
-                sampling.host = inbound.host;
-                sampling.http_method(parts.method.as_str()).url_path(inbound.path)
+                let Target { host, path } = inbound.target();
+                sampling.host = host;
+                sampling.http_method(parts.method.as_str()).url_path(path)
             },
             |tree, index| {
                 inbound.describe(config.tls, tree, index);
@@ -96,22 +99,22 @@ impl Exchange {
         if let Some(observation) = &mut begun.observation {
             observation.route = inbound.route().map(Into::into);
         }
+        let header = match same {
+            _ if !config.response_header => ResponseHeader::Off,
+            Some(value) => ResponseHeader::Same(value.clone()),
+            None => ResponseHeader::Root(asked.then_some(begun.sampled)),
+        };
         if begun.segment.is_recorded() {
             parts.extensions.insert(begun.segment.entity().clone());
         }
-        let header = match (config.response_header, asked) {
-            (false, _) => ResponseHeader::Off,
-            (true, false) => ResponseHeader::Root,
-            (true, true) => ResponseHeader::RootAndDecision,
-        };
         Some(Self::new(begun, parts, header))
     }
 
     fn new(begun: Begun, parts: &Parts, response_header: ResponseHeader) -> Self {
-        let Begun { segment, sampled, observation } = begun;
+        let Begun { segment, observation, .. } = begun;
         Self {
+            watched: segment.is_recorded() || observation.is_some(),
             segment: Some(segment),
-            sampled,
             head: parts.method == Method::HEAD,
             connect: parts.method == Method::CONNECT,
             response_header,
@@ -122,27 +125,34 @@ impl Exchange {
 
     /// There is a response: records its status, and what is known of its body.
     pub(super) fn respond<B: Body>(&mut self, response: &mut Response<B>) {
+        if self.watched {
+            self.watch(response);
+        }
+        if let Some(value) = self.header_value() {
+            response.headers_mut().entry(&X_AMZN_TRACE_ID).or_insert(value);
+        }
+        if response.body().is_end_stream() {
+            self.complete();
+        }
+    }
+
+    fn watch<B: Body>(&mut self, response: &Response<B>) {
         let Some(segment) = &self.segment else { return };
         let status = response.status();
         // RFC 9112, 6.3: these have neither a body nor a length, and HEAD and 304 the length of a body that is not sent.
         let empty =
             status.is_informational() || status == StatusCode::NO_CONTENT || (self.connect && status.is_success());
         let bodiless = empty || self.head || status == StatusCode::NOT_MODIFIED;
-        let announced = content_length(response.headers()).or_else(|| response.body().size_hint().exact());
-        let expected = announced.filter(|_| !empty);
+        let announced = Announced::by(response.headers());
+        let length = announced.content_length.or_else(|| response.body().size_hint().exact());
+        let expected = length.filter(|_| !empty);
         self.response = Some(Progress { bodiless, status, expected, sent: 0, wanted: false });
         if segment.is_recorded() {
             segment.set_status(status);
-            segment.set_grpc_status(response.headers());
+            segment.set_grpc_status(announced.grpc_status);
             if let Some(error) = response.extensions().get::<RecordedError>() {
                 segment.add_cause(|| error.description().clone());
             }
-        }
-        if let Some(value) = self.header_value(segment) {
-            response.headers_mut().entry(&X_AMZN_TRACE_ID).or_insert(value);
-        }
-        if response.body().is_end_stream() {
-            self.complete();
         }
     }
 
@@ -163,13 +173,14 @@ impl Exchange {
         Some(segment)
     }
 
-    fn header_value(&self, segment: &Segment) -> Option<HeaderValue> {
-        let answer = match self.response_header {
-            ResponseHeader::Off => return None,
-            ResponseHeader::Root => None,
-            ResponseHeader::RootAndDecision => Some(self.sampled),
-        };
-        Some(TraceHeader::response_value(segment.trace_id()?, answer))
+    fn header_value(&mut self) -> Option<HeaderValue> {
+        match std::mem::replace(&mut self.response_header, ResponseHeader::Off) {
+            ResponseHeader::Off => None,
+            ResponseHeader::Root(answer) => {
+                Some(TraceHeader::response_value(self.segment.as_ref()?.trace_id()?, answer))
+            }
+            ResponseHeader::Same(value) => Some(value),
+        }
     }
 }
 
@@ -194,7 +205,7 @@ impl Watch for Exchange {
 
     fn trail(&mut self, trailers: &HeaderMap) {
         if let Some(segment) = &self.segment {
-            segment.set_grpc_status(trailers);
+            segment.set_grpc_status(Announced::by(trailers).grpc_status);
         }
     }
 
@@ -220,6 +231,9 @@ impl Watch for Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        if !self.watched {
+            return;
+        }
         // hyper does not ask a body for its end when it knows that there is nothing more to come.
         let ended = |progress: Progress| {
             progress.bodiless || progress.expected.is_some_and(|expected| progress.sent >= expected)

@@ -61,12 +61,16 @@ impl Naming {
     pub(super) fn name<'a>(&'a self, inbound: &Inbound<'a>) -> Cow<'a, str> {
         match &self.0 {
             Kind::Fixed(name) => Cow::Borrowed(name.as_str()),
-            Kind::ByHost { pattern, fallback } => match inbound.host.and_then(|host| host_match(pattern, host)) {
-                // One service has one name, however its clients write it.
-                Some(host) if host.bytes().any(|byte| byte.is_ascii_uppercase()) => host.to_ascii_lowercase().into(),
-                Some(host) => Cow::Borrowed(host),
-                None => Cow::Borrowed(fallback.as_str()),
-            },
+            Kind::ByHost { pattern, fallback } => {
+                match inbound.target().host.and_then(|host| host_match(pattern, host)) {
+                    // One service has one name, however its clients write it.
+                    Some(host) if host.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+                        host.to_ascii_lowercase().into()
+                    }
+                    Some(host) => Cow::Borrowed(host),
+                    None => Cow::Borrowed(fallback.as_str()),
+                }
+            }
             Kind::By(name) => Cow::Owned(name(inbound.parts)),
         }
     }

@@ -3,6 +3,7 @@
 //! Query strings, credentials and other headers are not recorded.
 
 use std::{
+    cell::OnceCell,
     fmt::Write,
     net::{IpAddr, SocketAddr},
 };
@@ -15,13 +16,20 @@ use crate::{
     sampling::without_port,
 };
 
+/// What was asked for.
+#[derive(Clone, Copy)]
+pub(super) struct Target<'a> {
+    /// With its port.
+    pub(super) host: Option<&'a str>,
+    /// Also where a router has cut off what it has matched.
+    pub(super) path: &'a str,
+}
+
 /// A request, and the first line of each of its headers that count here, found in one pass.
 pub(super) struct Inbound<'a> {
     pub(super) parts: &'a Parts,
-    /// The host that was asked for, with its port.
-    pub(super) host: Option<&'a str>,
-    /// The path that was asked for, also where a router has cut off what it has matched.
-    pub(super) path: &'a str,
+    target: OnceCell<Target<'a>>,
+    host: Option<&'a HeaderValue>,
     traceparent: Option<&'a HeaderValue>,
     user_agent: Option<&'a HeaderValue>,
     x_amzn_trace_id: Option<&'a HeaderValue>,
@@ -31,11 +39,10 @@ pub(super) struct Inbound<'a> {
 
 impl<'a> Inbound<'a> {
     pub(super) fn new(parts: &'a Parts) -> Self {
-        let mut host = None;
         let mut inbound = Self {
             parts,
+            target: OnceCell::new(),
             host: None,
-            path: original_uri(parts).unwrap_or(&parts.uri).path(),
             traceparent: None,
             user_agent: None,
             x_amzn_trace_id: None,
@@ -44,7 +51,7 @@ impl<'a> Inbound<'a> {
         };
         for (name, value) in &parts.headers {
             let place = match name.as_str() {
-                "host" => &mut host,
+                "host" => &mut inbound.host,
                 "traceparent" => &mut inbound.traceparent,
                 "user-agent" => &mut inbound.user_agent,
                 "x-amzn-trace-id" => &mut inbound.x_amzn_trace_id,
@@ -54,16 +61,34 @@ impl<'a> Inbound<'a> {
             };
             place.get_or_insert(value);
         }
-        let authority = parts.uri.authority().map(Authority::as_str).or_else(|| text(host));
-        // Credentials may precede it.
-        let host = authority.map(|authority| authority.rsplit_once('@').map_or(authority, |(_, host)| host));
-        inbound.host = host.filter(|host| !host.is_empty());
         inbound
+    }
+
+    /// What was asked for; many an unsampled request is never asked that.
+    pub(super) fn target(&self) -> Target<'a> {
+        *self.target.get_or_init(|| {
+            let authority = self.parts.uri.authority().map(Authority::as_str);
+            let authority = authority.or_else(|| std::str::from_utf8(self.host?.as_bytes()).ok());
+            // Credentials may precede it.
+            let host = authority.map(|authority| match authority.bytes().rposition(|byte| byte == b'@') {
+                Some(at) => &authority[at + 1..],
+                None => authority,
+            });
+            Target {
+                host: host.filter(|host| !host.is_empty()),
+                path: original_uri(self.parts).unwrap_or(&self.parts.uri).path(),
+            }
+        })
     }
 
     /// What the caller says about the trace.
     pub(super) fn trace_header(&self, traceparent: bool) -> Option<TraceHeader> {
         TraceHeader::from_values(self.x_amzn_trace_id, self.traceparent.filter(|_| traceparent))
+    }
+
+    /// The caller's header, if it names the trace as we would, and nothing else.
+    pub(super) fn root_only(&self) -> Option<&'a HeaderValue> {
+        self.x_amzn_trace_id.filter(|value| TraceHeader::is_root_only(value))
     }
 
     /// The route that a router has matched, such as `/orders/{id}`.
@@ -75,15 +100,16 @@ impl<'a> Inbound<'a> {
     pub(super) fn describe(&self, tls: bool, tree: &mut Tree, index: Index) {
         let method = tree.write_string(self.parts.method.as_str());
         let url = tree.write_with(|url| {
+            let Target { host, path } = self.target();
             // RFC 9112, 3.3: the URL of `OPTIONS *` has no path.
-            let path = Some(self.path).filter(|path| *path != "*").unwrap_or_default();
-            for part in [self.scheme(tls), "://", self.host.unwrap_or("unknown"), path] {
+            let path = Some(path).filter(|path| *path != "*").unwrap_or_default();
+            for part in [self.scheme(tls), "://", host.unwrap_or("unknown"), path] {
                 url.push_str(part);
             }
         });
-        let user_agent = self.user_agent.map(|agent| match text(Some(agent)) {
-            Some(agent) => tree.write_string(agent),
-            None => tree.write_string(&String::from_utf8_lossy(agent.as_bytes())),
+        let user_agent = self.user_agent.map(|agent| match std::str::from_utf8(agent.as_bytes()) {
+            Ok(agent) => tree.write_string(agent),
+            Err(_) => tree.write_string(&String::from_utf8_lossy(agent.as_bytes())),
         });
         let forwarded = self.forwarded_for();
         let client_ip = match (forwarded, peer(self.parts)) {
@@ -104,7 +130,7 @@ impl<'a> Inbound<'a> {
 
     /// What the load balancer says goes before what this service sees.
     fn scheme(&self, tls: bool) -> &'a str {
-        let forwarded = text(self.x_forwarded_proto).map(first_element);
+        let forwarded = self.x_forwarded_proto.and_then(first_element);
         match (forwarded, self.parts.uri.scheme_str()) {
             (Some(scheme), _) if scheme.eq_ignore_ascii_case("https") => "https",
             (Some(scheme), _) if scheme.eq_ignore_ascii_case("http") => "http",
@@ -116,8 +142,8 @@ impl<'a> Inbound<'a> {
 
     /// The first address: the client, if every proxy on the way is honest. Some proxies add a port, which is left out.
     fn forwarded_for(&self) -> Option<&'a str> {
-        let client = Some(first_element(text(self.x_forwarded_for)?)).filter(|client| !client.is_empty())?;
-        if !client.contains(':') {
+        let client = first_element(self.x_forwarded_for?)?;
+        if !client.bytes().any(|byte| byte == b':') {
             return Some(client);
         }
         Some(match client.parse::<SocketAddr>() {
@@ -128,12 +154,10 @@ impl<'a> Inbound<'a> {
     }
 }
 
-fn first_element(list: &str) -> &str {
-    list.split(',').next().unwrap_or_default().trim()
-}
-
-fn text(value: Option<&HeaderValue>) -> Option<&str> {
-    std::str::from_utf8(value?.as_bytes()).ok()
+/// The first element of a list, unless that is empty.
+fn first_element(list: &HeaderValue) -> Option<&str> {
+    let first = list.as_bytes().split(|byte| *byte == b',').next()?.trim_ascii();
+    std::str::from_utf8(first).ok().filter(|first| !first.is_empty())
 }
 
 #[cfg(feature = "axum")]
