@@ -23,7 +23,8 @@ pub(crate) enum Kind {
 /// What an [`Emitter`](crate::emitter::Emitter) sends: a closed segment with its completed subsegments, or a
 /// subsegment that travels by itself.
 ///
-/// It cannot be changed any more, and exactly one is made for every id. `Display` writes the JSON.
+/// It cannot be changed any more, and exactly one is made for every id. Before it there may be one of the same segment
+/// [in progress](Self::is_in_progress), without subsegments, which it replaces. `Display` writes the JSON.
 pub struct SegmentDocument {
     pub(super) tree: Tree,
     pub(super) kind: Kind,
@@ -53,6 +54,13 @@ impl SegmentDocument {
     #[must_use]
     pub fn is_subsegment(&self) -> bool {
         self.kind == Kind::Subsegment
+    }
+
+    /// Whether this announces a segment that is still open: see
+    /// [`Entity::send_in_progress`](crate::Entity::send_in_progress).
+    #[must_use]
+    pub fn is_in_progress(&self) -> bool {
+        self.root().node().is_open()
     }
 
     /// The sampling rule that chose this segment, if one did.
@@ -196,10 +204,10 @@ impl<'a> EntityDocument<'a> {
         Duration::from_micros(self.node().start)
     }
 
-    /// When it ended, since the Unix epoch; never before it began.
+    /// When it ended, since the Unix epoch; never before it began. While it is in progress, when it began.
     #[must_use]
     pub fn end_time(self) -> Duration {
-        Duration::from_micros(self.node().end)
+        Duration::from_micros(self.node().end.max(self.node().start))
     }
 
     /// Whether it ended in a client error (4xx).

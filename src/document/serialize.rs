@@ -97,10 +97,16 @@ impl SegmentDocument {
                 out.extend_from_slice(b",\"type\":\"subsegment\"");
             }
         }
-        let mut times = *b",\"start_time\":.................,\"end_time\":.................";
-        times[14..31].copy_from_slice(&seconds(node.start));
-        times[43..].copy_from_slice(&seconds(node.end));
-        out.extend_from_slice(&times);
+        let mut start = *b",\"start_time\":.................";
+        start[14..].copy_from_slice(&seconds(node.start));
+        out.extend_from_slice(&start);
+        if node.is_open() {
+            out.extend_from_slice(b",\"in_progress\":true");
+        } else {
+            let mut end = *b",\"end_time\":.................";
+            end[12..].copy_from_slice(&seconds(node.end));
+            out.extend_from_slice(&end);
+        }
         match node.namespace {
             Some(Namespace::Aws) => out.extend_from_slice(b",\"namespace\":\"aws\""),
             Some(Namespace::Remote) => out.extend_from_slice(b",\"namespace\":\"remote\""),

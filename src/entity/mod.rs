@@ -24,7 +24,7 @@
 //!
 //! A segment leaves when it closes, with the subsegments that have closed. One that is still open then leaves by
 //! itself when it closes; nothing waits for it. Subsegments that pile up in a long-lived segment leave before it, once
-//! they would fill a document.
+//! they would fill a document. [`Entity::send_in_progress`] tells of a segment while it is open.
 
 mod guard;
 mod metadata;
@@ -235,6 +235,19 @@ impl Entity {
     pub fn discard(&self) {
         if let Inner::Recorded { recording, .. } = &self.0 {
             recording.discard();
+        }
+    }
+
+    /// Tells X-Ray of the segment while it is still open, so that the trace shows it as running.
+    ///
+    /// For long responses, such as server-sent events. The document has what is known of the segment so far, without
+    /// subsegments; the complete one has the same id and replaces it (X-Ray segment documents). It is sent once: further
+    /// calls do nothing, as do those after the segment has closed, and where it is not to be sent (yet).
+    ///
+    /// It is a document like any other: queued, counted, and sent in the background.
+    pub fn send_in_progress(&self) {
+        if let Inner::Recorded { recording, .. } = &self.0 {
+            recording.announce();
         }
     }
 

@@ -4,7 +4,7 @@ use std::{
     cell::RefCell,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU8, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU8, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -19,6 +19,9 @@ use crate::{
 
 /// The annotation that says why a segment that was not sampled has been sent.
 const CAPTURED: &str = "captured";
+
+/// The place of the segment in the tree while it is open.
+const SEGMENT: Index = 0;
 
 /// Spare recordings kept per thread.
 const MAX_SPARES: usize = 8;
@@ -39,6 +42,8 @@ pub(crate) struct Recording {
     segment_id: SegmentId,
     /// A [`Fate`].
     fate: AtomicU8,
+    /// A document in progress has been sent; there is at most one.
+    announced: AtomicBool,
     tree: Mutex<Tree>,
 }
 
@@ -72,8 +77,8 @@ impl Recording {
         describe(&mut tree, index);
         let recorder = Some(recorder);
         let fate = if header.decision().made() == Some(true) { Fate::Sent } else { Fate::Open };
-        let (fate, tree) = (AtomicU8::new(fate as u8), Mutex::new(tree));
-        let recording = Self { recorder, header, rule_name, began, segment_id, fate, tree };
+        let (fate, announced, tree) = (AtomicU8::new(fate as u8), AtomicBool::new(false), Mutex::new(tree));
+        let recording = Self { recorder, header, rule_name, began, segment_id, fate, announced, tree };
         Entity::recorded(recording.share(), index, segment_id)
     }
 
@@ -146,7 +151,6 @@ impl Recording {
 
     /// Changes the segment itself.
     pub(super) fn describe_segment(&self, change: impl FnOnce(&mut Tree, Index)) {
-        const SEGMENT: Index = 0;
         self.describe(SEGMENT, self.segment_id, |tree| change(tree, SEGMENT));
     }
 
@@ -171,6 +175,20 @@ impl Recording {
         if !self.swap_fate(Fate::Open, Fate::Dropped) && self.swap_fate(Fate::Sent, Fate::Dropped) {
             self.recorder().count_discarded();
         }
+    }
+
+    /// Sends the segment as it is so far, once.
+    pub(super) fn announce(&self) {
+        let mut tree = self.tree();
+        if self.fate() != Fate::Sent
+            || tree.open_node(SEGMENT, self.segment_id).is_none()
+            || self.announced.swap(true, Relaxed)
+        {
+            return;
+        }
+        let so_far = tree.snapshot(SEGMENT);
+        drop(tree);
+        self.emit(so_far, Kind::Segment);
     }
 
     fn swap_fate(&self, from: Fate, to: Fate) -> bool {

@@ -9,7 +9,7 @@ use crate::{
 
 /// Counts since the recorder was made.
 ///
-/// A document is a segment, or a subsegment that travels by itself. As soon as the emitter's queue is empty,
+/// A document is a segment, one in progress, or a subsegment that travels by itself. As soon as the emitter's queue is empty,
 /// `documents = emitted + dropped.total() + emitter_panics`, except that the pieces of a split document count one by one.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]

@@ -16,6 +16,7 @@ mod emitters;
 mod environment;
 mod header;
 mod id;
+mod in_progress;
 mod local;
 mod local_rules;
 mod naming;

@@ -35,6 +35,13 @@ impl Tree {
         detached
     }
 
+    /// A copy of an entity as it is so far, without its children.
+    pub(crate) fn snapshot(&self, index: Index) -> Self {
+        let mut copy = Self::take();
+        copy.adopt(self, self.node(index), NONE);
+        copy
+    }
+
     /// Detaches what has completed once it would fill a document, so that a long-lived tree does not grow.
     pub(crate) fn detach_excess(&mut self) -> Vec<Self> {
         if self.weight() <= MAX_DOCUMENT.max(2 * self.rewritten) {

@@ -134,6 +134,10 @@ pub(super) struct Attribute {
 }
 
 impl Node {
+    pub(crate) fn is_open(&self) -> bool {
+        self.state == State::Open
+    }
+
     pub(crate) fn has_details(&self) -> bool {
         self.first_attribute != NONE
     }
