@@ -4,7 +4,7 @@
 
 use std::{fmt, thread};
 
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header::CONTENT_TYPE, request::Parts};
 use http_body::Body;
 
 use super::{
@@ -53,6 +53,8 @@ struct Progress {
     sent: u64,
     /// Somebody has asked for the body.
     wanted: bool,
+    /// Server-sent events: their reader leaves when it has seen enough.
+    events: bool,
 }
 
 impl Exchange {
@@ -146,7 +148,8 @@ impl Exchange {
         let announced = Announced::by(response.headers());
         let length = announced.content_length.or_else(|| response.body().size_hint().exact());
         let expected = length.filter(|_| !empty);
-        self.response = Some(Progress { bodiless, status, expected, sent: 0, wanted: false });
+        let events = expected.is_none() && !bodiless && is_event_stream(response.headers());
+        self.response = Some(Progress { bodiless, status, expected, sent: 0, wanted: false, events });
         if segment.is_recorded() {
             segment.set_status(status);
             segment.set_grpc_status(announced.grpc_status);
@@ -234,15 +237,17 @@ impl Drop for Exchange {
         if !self.watched {
             return;
         }
+        let panicking = thread::panicking();
         // hyper does not ask a body for its end when it knows that there is nothing more to come.
         let ended = |progress: Progress| {
-            progress.bodiless || progress.expected.is_some_and(|expected| progress.sent >= expected)
+            progress.bodiless
+                || progress.events && progress.wanted && !panicking
+                || progress.expected.is_some_and(|expected| progress.sent >= expected)
         };
         if self.response.is_some_and(ended) {
             self.complete();
         }
         let replaced = self.response.is_some_and(|progress| !progress.wanted);
-        let panicking = thread::panicking();
         let Some(segment) = self.end(!replaced && !panicking, panicking) else { return };
         if let Some(Progress { expected, wanted: false, .. }) = self.response {
             // Nobody has begun to send the body: a layer outside has put another response in its place.
@@ -276,4 +281,10 @@ impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Exchange").field("segment", &self.segment).finish_non_exhaustive()
     }
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    const EVENT_STREAM: &[u8] = b"text/event-stream";
+    let value = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    value.get(..EVENT_STREAM.len()).is_some_and(|value| value.eq_ignore_ascii_case(EVENT_STREAM))
 }

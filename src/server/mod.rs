@@ -26,6 +26,7 @@
 //! | the status is 4xx, 429, 5xx | error, error and throttle, fault |
 //! | the gRPC status, in headers or trailers, is not OK | error, error and throttle, fault; annotation `grpc_status` |
 //! | the client leaves before the response, or in the middle of its body | error, with a cause that says so |
+//! | the client leaves a stream of events (`text/event-stream`) | closes then: that is how such a stream ends |
 //! | nobody begins to read the body: a layer outside has replaced the response | closes then |
 //! | a layer outside gives up, as a timeout does | the same: this layer cannot tell them apart |
 //! | the handler panics | fault, with the panic as cause; it goes on unwinding |
