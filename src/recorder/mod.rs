@@ -42,7 +42,7 @@ use crate::{
     entity::{Entity, Recording, Segment},
     header::{SamplingDecision, TraceHeader},
     id::IdSource,
-    sampling::{Capture, Decision, SamplingRequest, SamplingStrategy},
+    sampling::{Capture, Decision, Reservoir, SamplingRequest, SamplingStrategy},
 };
 
 /// Begins segments, decides which are recorded, and sends them. A clone is another handle to the same recorder.
@@ -165,6 +165,20 @@ impl Recorder {
             Entity::propagated(header.with_parent(ids.segment_id()))
         };
         Begun { segment: Segment::new(entity), sampled, observation }
+    }
+
+    /// Leaves the decision open that a header has made, if that is one too many in this second.
+    pub(crate) fn limit_forced(&self, incoming: Option<TraceHeader>, limit: &Reservoir) -> Option<TraceHeader> {
+        let header = incoming?;
+        if header.decision().made() != Some(true) || limit.take(self.0.clock.since_epoch().as_secs()) {
+            return Some(header);
+        }
+        self.0.counters.limit_forced();
+        Some(header.with_decision(SamplingDecision::Unknown))
+    }
+
+    pub(crate) fn count_limited_name(&self) {
+        self.0.counters.limit_name();
     }
 
     /// Why a segment that was not sampled is sent after all, if it is.

@@ -22,6 +22,12 @@ pub struct Stats {
     pub captured: u64,
     /// Segments that would have been captured, but for the limit per second.
     pub capture_limited: u64,
+    /// Requests whose header said `Sampled=1` beyond the limit of
+    /// [`XRayLayer::limit_forced`](crate::XRayLayer::limit_forced).
+    pub forced_limited: u64,
+    /// Requests that got the fallback name, because clients had asked for too many hosts: see
+    /// [`Naming::by_host`](crate::server::Naming::by_host).
+    pub names_limited: u64,
     /// Sampled segments that the program has discarded: see [`Entity::discard`](crate::Entity::discard).
     pub discarded: u64,
     /// Documents that the emitter has handed over.
@@ -44,6 +50,8 @@ pub(super) struct Counters {
     sampled: AtomicU64,
     captured: AtomicU64,
     capture_limited: AtomicU64,
+    forced_limited: AtomicU64,
+    names_limited: AtomicU64,
     discarded: AtomicU64,
     emitter_panics: AtomicU64,
     strategy_panics: AtomicU64,
@@ -64,6 +72,14 @@ impl Counters {
 
     pub(super) fn limit_capture(&self) {
         self.capture_limited.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn limit_forced(&self) {
+        self.forced_limited.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn limit_name(&self) {
+        self.names_limited.fetch_add(1, Relaxed);
     }
 
     pub(super) fn discard(&self) {
@@ -88,6 +104,8 @@ impl Counters {
             sampled: self.sampled.load(Relaxed),
             captured: self.captured.load(Relaxed),
             capture_limited: self.capture_limited.load(Relaxed),
+            forced_limited: self.forced_limited.load(Relaxed),
+            names_limited: self.names_limited.load(Relaxed),
             discarded: self.discarded.load(Relaxed),
             emitted: emitter.emitted,
             dropped: emitter.dropped,

@@ -66,7 +66,8 @@ impl Exchange {
         let inbound = Inbound::new(parts);
         // A layer around this one has begun the trace and decided.
         let outer = parts.extensions.get::<Entity>().map_or_else(current_header, Entity::header);
-        let trust = if outer.is_some() { Trust::All } else { config.trust };
+        let outermost = outer.is_none();
+        let trust = if outermost { config.trust } else { Trust::All };
         let incoming = outer.or_else(|| match trust {
             Trust::None => None,
             Trust::All | Trust::IdsOnly => inbound.trace_header(config.traceparent),
@@ -81,18 +82,23 @@ impl Exchange {
             Trust::All | Trust::None => incoming,
             Trust::IdsOnly => incoming.map(|header| header.with_decision(SamplingDecision::Unknown)),
         };
-        let name = config.naming.name(&inbound);
+        let decided = config.decide.as_ref().and_then(|decide| decide(parts));
+        let incoming = match &config.forced {
+            Some(limit) if outermost && decided.is_none() => config.recorder.limit_forced(incoming, limit),
+            _ => incoming,
+        };
+        let name = config.naming.name(&inbound, &config.recorder);
         let mut begun = config.recorder.begin(
             &name,
             incoming,
-            config.decide.as_ref().and_then(|decide| decide(parts)),
+            decided,
             |mut sampling| {
                 let Target { host, path } = inbound.target();
                 sampling.host = host;
                 sampling.http_method(parts.method.as_str()).url_path(path)
             },
             |tree, index| {
-                inbound.describe(config.tls, tree, index);
+                inbound.describe(config.tls, config.forwarded_hops, tree, index);
                 if let Some(route) = inbound.route().filter(|_| config.route_annotation) {
                     tree.annotate(index, "route", &route.into());
                 }

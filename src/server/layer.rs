@@ -9,7 +9,7 @@ use super::{Naming, XRay};
 use crate::{
     document::{Boxed, InvalidNameError, Typed},
     recorder::Recorder,
-    sampling::Decision,
+    sampling::{Decision, Reservoir},
 };
 
 /// Whom to believe about the trace: what the header of a request may say.
@@ -44,6 +44,10 @@ pub(super) struct Config {
     pub(super) response_header: bool,
     pub(super) route_annotation: bool,
     pub(super) tls: bool,
+    /// How many proxies in front are believed; if that is not said, all that `X-Forwarded-For` names.
+    pub(super) forwarded_hops: Option<usize>,
+    /// What callers may decide per second, if that is limited.
+    pub(super) forced: Option<Arc<Reservoir>>,
     pub(super) skip: Option<Arc<Predicate>>,
     pub(super) decide: Option<Arc<Decide>>,
 }
@@ -66,6 +70,8 @@ impl XRayLayer {
             response_header: true,
             route_annotation: true,
             tls: false,
+            forwarded_hops: None,
+            forced: None,
             skip: None,
             decide: None,
         };
@@ -110,6 +116,26 @@ impl<K> XRayLayer<K> {
     /// Whom to believe about the trace. The default is [`Trust::All`].
     pub fn trust(self, trust: Trust) -> Self {
         self.with(|config| config.trust = trust)
+    }
+
+    /// Limits how many requests per second are recorded because their header says so. Unlimited by default.
+    ///
+    /// Beyond it `Sampled=1`, or the flag of a `traceparent`, counts as if it were not there: the rules decide, and
+    /// [`Stats::forced_limited`](crate::recorder::Stats::forced_limited) counts. So a client that sends the header with
+    /// every request cannot make the service record them all. `Sampled=0` is not limited, neither are decisions of
+    /// [`decide`](Self::decide), nor the trace of a layer around this one. Clones of the layer share the limit.
+    pub fn limit_forced(self, per_second: u32) -> Self {
+        self.with(|config| config.forced = Some(Arc::new(Reservoir::new(per_second))))
+    }
+
+    /// How many proxies in front of this service append to `X-Forwarded-For`: the client is the address at that place,
+    /// counted from the end of the list.
+    ///
+    /// A client can send the header itself, and proxies append to it, so that only its end can be believed: one address
+    /// per proxy of yours. A list that is shorter has not passed them all, and does not count; with 0, none does. Then
+    /// the client is the peer. By default it is the first address of the list, as in every X-Ray SDK.
+    pub fn forwarded_hops(self, proxies: usize) -> Self {
+        self.with(|config| config.forwarded_hops = Some(proxies))
     }
 
     /// Whether `traceparent` counts where `X-Amzn-Trace-Id` is missing or names no parent. On by default.

@@ -97,7 +97,7 @@ impl<'a> Inbound<'a> {
     }
 
     /// Describes the request at its segment.
-    pub(super) fn describe(&self, tls: bool, tree: &mut Tree, index: Index) {
+    pub(super) fn describe(&self, tls: bool, forwarded_hops: Option<usize>, tree: &mut Tree, index: Index) {
         let method = tree.write_string(self.parts.method.as_str());
         let url = tree.write_with(|url| {
             let Target { host, path } = self.target();
@@ -111,7 +111,11 @@ impl<'a> Inbound<'a> {
             Ok(agent) => tree.write_string(agent),
             Err(_) => tree.write_string(&String::from_utf8_lossy(agent.as_bytes())),
         });
-        let forwarded = self.forwarded_for();
+        let forwarded = match forwarded_hops {
+            None => self.x_forwarded_for.and_then(first_element),
+            Some(hops) => self.forwarded_by(hops),
+        };
+        let forwarded = forwarded.map(without_its_port);
         let client_ip = match (forwarded, peer(self.parts)) {
             (Some(client), _) => Some(tree.write_string(client)),
             (None, Some(peer)) => Some(tree.write_with(|text| {
@@ -140,24 +144,34 @@ impl<'a> Inbound<'a> {
         }
     }
 
-    /// The first address: the client, if every proxy on the way is honest. Some proxies add a port, which is left out.
-    fn forwarded_for(&self) -> Option<&'a str> {
-        let client = first_element(self.x_forwarded_for?)?;
-        if !client.bytes().any(|byte| byte == b':') {
-            return Some(client);
-        }
-        Some(match client.parse::<SocketAddr>() {
-            Ok(SocketAddr::V4(_)) => without_port(client),
-            Ok(SocketAddr::V6(_)) => without_port(client).trim_matches(['[', ']']),
-            Err(_) => client,
-        })
+    /// The address that the outermost of so many proxies has appended. Nothing that a client sends moves it: each proxy
+    /// appends one, to the last line or as a line of its own.
+    fn forwarded_by(&self, hops: usize) -> Option<&'a str> {
+        let lines = self.parts.headers.get_all("x-forwarded-for").iter().rev();
+        let element = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',')).nth(hops.checked_sub(1)?)?;
+        text(element)
     }
 }
 
-/// The first element of a list, unless that is empty.
+/// Some proxies add a port.
+fn without_its_port(client: &str) -> &str {
+    if !client.bytes().any(|byte| byte == b':') {
+        return client;
+    }
+    match client.parse::<SocketAddr>() {
+        Ok(SocketAddr::V4(_)) => without_port(client),
+        Ok(SocketAddr::V6(_)) => without_port(client).trim_matches(['[', ']']),
+        Err(_) => client,
+    }
+}
+
 fn first_element(list: &HeaderValue) -> Option<&str> {
-    let first = list.as_bytes().split(|byte| *byte == b',').next()?.trim_ascii();
-    std::str::from_utf8(first).ok().filter(|first| !first.is_empty())
+    text(list.as_bytes().split(|byte| *byte == b',').next()?)
+}
+
+/// The text of an element of a list, unless that is empty.
+fn text(element: &[u8]) -> Option<&str> {
+    std::str::from_utf8(element.trim_ascii()).ok().filter(|element| !element.is_empty())
 }
 
 #[cfg(feature = "axum")]

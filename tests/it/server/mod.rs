@@ -5,6 +5,7 @@ mod contract;
 mod decision;
 mod edge;
 mod grpc;
+mod hostile;
 mod http2;
 mod layers;
 mod lengths;
