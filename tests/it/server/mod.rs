@@ -11,3 +11,5 @@ mod layers;
 mod lengths;
 mod nested;
 mod request;
+mod stack;
+mod streams;

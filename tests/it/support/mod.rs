@@ -76,6 +76,11 @@ impl Emitted {
         document
     }
 
+    /// What has been emitted already, checked.
+    pub(crate) fn try_next(&mut self) -> Option<SegmentDocument> {
+        self.0.try_recv().ok().inspect(assert_valid)
+    }
+
     /// Asserts that nothing else has been emitted.
     pub(crate) fn assert_empty(&mut self) {
         let unexpected = self.0.try_recv();
@@ -85,6 +90,11 @@ impl Emitted {
 
 /// A recorder of everything, and its documents one by one.
 pub(crate) fn emitting_recorder() -> (Recorder, Emitted) {
+    emitting_recorder_with(|builder| builder)
+}
+
+/// The same, adjusted.
+pub(crate) fn emitting_recorder_with(adjust: impl FnOnce(RecorderBuilder) -> RecorderBuilder) -> (Recorder, Emitted) {
     struct Channel(mpsc::UnboundedSender<SegmentDocument>);
 
     impl Emitter for Channel {
@@ -96,7 +106,7 @@ pub(crate) fn emitting_recorder() -> (Recorder, Emitted) {
 
     let (sender, receiver) = mpsc::unbounded_channel();
     let builder = Recorder::builder().environment(|_| None).emitter(Channel(sender)).sampling(SampleAll);
-    (builder.build().unwrap(), Emitted(receiver))
+    (adjust(builder).build().unwrap(), Emitted(receiver))
 }
 
 /// Serves a router on loopback until the runtime ends.
