@@ -22,7 +22,7 @@ const REPORT_PAUSE: Duration = Duration::from_secs(60);
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// Address to listen on (UDP for traces, TCP for sampling)
+    /// Address to listen on (UDP for traces, TCP for sampling); other than loopback, it is open to the network
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:2000")]
     bind: String,
 
@@ -56,6 +56,13 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if daemon.is_exposed() {
+        let _ = writeln!(
+            anstream::stderr(),
+            "warning: {} is no loopback address: whoever reaches it can send traces and read the sampling rules",
+            daemon.local_addr()
+        );
+    }
     if let Some(path) = &args.rules {
         if let Err(problem) = daemon.set_sampling_rules_file(path) {
             let _ = writeln!(anstream::stderr(), "xray-local: cannot sample by these rules: {problem}");

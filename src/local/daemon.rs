@@ -69,6 +69,9 @@ struct Shared {
 impl LocalDaemon {
     /// Binds the address and starts to listen, on UDP and on TCP; port 0 takes one that is free for both.
     ///
+    /// Nobody is asked who they are, so the address should be one of the loopback interface, or of a network that is
+    /// trusted, such as that between containers: see [`is_exposed`](Self::is_exposed).
+    ///
     /// # Errors
     ///
     /// Fails as [`UdpSocket::bind`] does, with [`io::ErrorKind::AddrInUse`] when another daemon has
@@ -93,6 +96,15 @@ impl LocalDaemon {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// Whether other machines may reach it: its address is none of the loopback interface.
+    ///
+    /// Then anyone on the network can send it traces and ask for its sampling rules. What they can do is bounded: the
+    /// memory is, and so is the number of connections; what they send is shown escaped.
+    #[must_use]
+    pub fn is_exposed(&self) -> bool {
+        !self.local_addr.ip().to_canonical().is_loopback()
     }
 
     /// A copy of all traces, in the order in which they first arrived.

@@ -564,6 +564,24 @@ mod daemon {
     }
 
     #[test]
+    fn it_says_whether_others_can_reach_it() {
+        for (address, exposed) in [
+            ("127.0.0.1:0", false),
+            ("127.8.9.10:0", false),
+            ("[::1]:0", false),
+            ("[::ffff:127.0.0.1]:0", false),
+            ("0.0.0.0:0", true),
+            ("[::]:0", true),
+        ] {
+            // Not every machine has IPv6.
+            match LocalDaemon::bind(address) {
+                Ok(daemon) => assert_eq!(daemon.is_exposed(), exposed, "{address}"),
+                Err(error) => assert!(address.starts_with('['), "{address}: {error}"),
+            }
+        }
+    }
+
+    #[test]
     fn dropping_it_is_quick_and_frees_the_port() {
         for address in ["127.0.0.1:0", "0.0.0.0:0"] {
             let daemon = LocalDaemon::bind(address).unwrap();
