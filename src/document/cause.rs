@@ -1,7 +1,7 @@
 //! Errors and panics as the exceptions of a segment document.
 //!
 //! In: an error with its `source()` chain, or the payload of a panic. Out: descriptions bounded in number and length,
-//! outermost first, each of which the next one caused.
+//! outermost first, each of which the next one caused. URLs in their messages have lost what may be secret.
 
 use std::{
     any::Any,
@@ -201,14 +201,14 @@ impl Description {
         for (depth, error) in chain.enumerate() {
             if depth < MAX_CHAIN {
                 let kind = kind.filter(|_| depth == 0).map_or_else(|| debug_name(error).into(), Cow::Borrowed);
-                exceptions.push(Exception { kind, message: bounded(error, MAX_VALUE), remote, skipped: 0 });
+                exceptions.push(Exception { kind, message: message(error), remote, skipped: 0 });
             } else {
                 root_cause = Some((error, depth));
             }
         }
         if let (Some((error, depth)), Some(last)) = (root_cause, exceptions.last_mut()) {
             last.kind = debug_name(error).into();
-            last.message = bounded(error, MAX_VALUE);
+            last.message = message(error);
             exceptions[MAX_CHAIN - 2].skipped = (depth + 1 - MAX_CHAIN) as u32;
         }
         Self { exceptions, stack: Vec::new(), truncated: 0 }
@@ -236,9 +236,8 @@ impl Description {
         Self::of_text(PANIC, UNKNOWN_PANIC, false)
     }
 
-    pub(crate) fn of_text(kind: &'static str, message: impl fmt::Display, remote: bool) -> Self {
-        let message = bounded(message, MAX_VALUE);
-        let exception = Exception { kind: Cow::Borrowed(kind), message, remote, skipped: 0 };
+    pub(crate) fn of_text(kind: &'static str, text: impl fmt::Display, remote: bool) -> Self {
+        let exception = Exception { kind: Cow::Borrowed(kind), message: message(text), remote, skipped: 0 };
         Self { exceptions: vec![exception], stack: Vec::new(), truncated: 0 }
     }
 
@@ -273,6 +272,33 @@ fn debug_name(error: &dyn Error) -> String {
     // An error means that the name has ended.
     let _ = write!(name, "{error:?}");
     if name.0.is_empty() { "error".to_owned() } else { name.0 }
+}
+
+/// The message of an exception: within X-Ray's limit, and without what is secret in URLs.
+fn message(text: impl fmt::Display) -> String {
+    let text = bounded(text, MAX_VALUE);
+    if text.contains("://") { without_url_secrets(&text) } else { text }
+}
+
+/// Leaves out the credentials, query and fragment of every URL: clients such as reqwest put whole ones into their errors.
+///
+/// A URL ends at white space, or at a character that URLs have to escape. Punctuation at its end belongs to the text.
+fn without_url_secrets(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, url)) = rest.split_once("://") {
+        let end = url.find(|c: char| c.is_whitespace() || matches!(c, '"' | '<' | '>' | '`')).unwrap_or(url.len());
+        let (url, after) = url.split_at(end);
+        let (authority, path) = url.split_at(url.find(['/', '?', '#']).unwrap_or(url.len()));
+        let (path, secret) = path.split_at(path.find(['?', '#']).unwrap_or(path.len()));
+        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        let punctuation = secret.trim_end_matches(['.', ',', ';', ':', '\'', ')', ']', '}']).len();
+        for part in [before, "://", host, path, &secret[punctuation..]] {
+            kept.push_str(part);
+        }
+        rest = after;
+    }
+    kept + rest
 }
 
 /// At most `max` characters of a text, without writing out the rest of it.

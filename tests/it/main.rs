@@ -32,6 +32,7 @@ mod rules_json_errors;
 mod runtimes;
 mod sampling;
 mod sampling_stats;
+mod secrets;
 mod server;
 mod split;
 mod udp;
