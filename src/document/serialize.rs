@@ -203,29 +203,24 @@ impl SegmentDocument {
     }
 
     fn write_metadata(&self, index: Index, node: &Node, out: &mut Vec<u8>) {
-        let entries = || {
-            self.tree.details(index).filter_map(|detail| match detail {
-                Detail::Metadata { namespace, key, json } => Some((self.tree.bytes(*namespace), *key, *json)),
-                _ => None,
-            })
-        };
-        let mut written: Vec<&[u8]> = Vec::new();
+        let mut entries: Vec<(&[u8], Text, Text)> = Vec::new();
+        for detail in self.tree.details(index) {
+            let Detail::Metadata { namespace, key, json } = detail else { continue };
+            entries.push((self.tree.bytes(*namespace), *key, *json));
+        }
+        entries.sort_by_key(|(namespace, ..)| *namespace);
         let mut list = List::new(key!("metadata"), b'{', out);
-        for (namespace, ..) in entries() {
-            if written.contains(&namespace) {
-                continue;
-            }
-            written.push(namespace);
+        for entries in entries.chunk_by(|a, b| a.0 == b.0) {
             list.next();
-            write_text(namespace, list.out);
+            write_text(entries[0].0, list.out);
             list.out.extend_from_slice(b":{");
-            for (position, (_, key, json)) in entries().filter(|entry| entry.0 == namespace).enumerate() {
+            for (position, (_, key, json)) in entries.iter().enumerate() {
                 if position > 0 {
                     list.out.push(b',');
                 }
-                write_text(self.tree.bytes(key), list.out);
+                write_text(self.tree.bytes(*key), list.out);
                 list.out.push(b':');
-                list.out.extend_from_slice(self.tree.bytes(json));
+                list.out.extend_from_slice(self.tree.bytes(*json));
             }
             list.out.push(b'}');
         }
