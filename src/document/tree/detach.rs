@@ -110,7 +110,7 @@ impl Tree {
             *text = self.write(from.str(*text));
         }
         while place != NONE {
-            let Attribute { next, mut detail } = from.attributes[place as usize];
+            let Attribute { next, node, mut detail } = from.attributes[place as usize];
             let texts: [Option<&mut Text>; 3] = match &mut detail {
                 Detail::Annotation { key, value: Scalar::Text(value) } => [Some(key), Some(value), None],
                 Detail::Annotation { key, .. } => [Some(key), None, None],
@@ -123,7 +123,7 @@ impl Tree {
                 *text = self.write(from.str(*text));
             }
             let new = self.attributes.len() as Index;
-            self.attributes.push(Attribute { next: NONE, detail });
+            self.attributes.push(Attribute { next: NONE, node, detail });
             match copy.last_attribute {
                 NONE => copy.first_attribute = new,
                 last => self.attributes[last as usize].next = new,
@@ -146,6 +146,7 @@ impl Tree {
         std::mem::swap(&mut self.text, &mut fresh.text);
         std::mem::swap(&mut self.attributes, &mut fresh.attributes);
         fresh.recycle();
+        self.lookup = None;
         self.rewritten = self.weight();
     }
 

@@ -2,11 +2,11 @@
 //!
 //! In: values within the limits of X-Ray, or to be brought within them. Out: attributes chained to a node.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashMap};
 
 use super::{
     Index, NONE, Tree, chain,
-    node::{Attribute, Detail, Scalar},
+    node::{Attribute, Detail, Scalar, State},
 };
 use crate::{
     document::{
@@ -17,6 +17,18 @@ use crate::{
     id::{SegmentId, TraceId},
 };
 
+/// An error on its way up was told as one of so many last attributes; one that is not found there is described again.
+const RECENT: usize = 256;
+
+/// An entity with more attributes than this has a [`Lookup`]; looking at so few is cheaper without.
+const FEW: usize = 32;
+
+/// The annotations and metadata of entities that have many.
+pub(super) type Lookup = HashMap<SegmentId, HashMap<Name, Index>>;
+
+/// What tells annotations and metadata of one entity apart: the namespace of metadata, and the key in lower case.
+type Name = (Option<String>, String);
+
 impl Tree {
     pub(crate) fn annotate(&mut self, index: Index, key: &str, value: &AnnotationValue<'_>) {
         let key = repair_key(key);
@@ -26,12 +38,7 @@ impl Tree {
             AnnotationValue::Integer(value) => Scalar::Integer(*value),
             AnnotationValue::Text(value) => Scalar::Text(self.write(cut(value, MAX_VALUE))),
         };
-        // Keys that differ by case only would become one in the collector, so they are one here.
-        let same = |tree: &Self, detail: &Detail| match detail {
-            Detail::Annotation { key: old, .. } => tree.str(*old).eq_ignore_ascii_case(&key),
-            _ => false,
-        };
-        match self.find(index, same) {
+        match self.find(index, None, &key) {
             Some(place) => {
                 if let Detail::Annotation { value: old, .. } = &mut self.attributes[place as usize].detail {
                     *old = value;
@@ -52,13 +59,7 @@ impl Tree {
             None => Cow::Borrowed(namespace),
         };
         let json = self.write(json);
-        let same = |tree: &Self, detail: &Detail| match detail {
-            Detail::Metadata { namespace: other, key: old, .. } => {
-                tree.str(*other) == namespace && tree.str(*old).eq_ignore_ascii_case(key)
-            }
-            _ => false,
-        };
-        match self.find(index, same) {
+        match self.find(index, Some(namespace), key) {
             Some(place) => {
                 if let Detail::Metadata { json: old, .. } = &mut self.attributes[place as usize].detail {
                     *old = json;
@@ -118,8 +119,9 @@ impl Tree {
         }
     }
 
-    /// The same exception at a direct child that failed; of several children, at the one that began last.
+    /// The same exception at a direct child that failed; of several children, at the one that told it last.
     fn described_below(&self, index: Index, exception: &Exception) -> Option<SegmentId> {
+        let recent = || self.attributes.iter().rev().take(RECENT);
         let described = |detail: &Detail| match *detail {
             Detail::Exception { id, kind, message, .. } => {
                 exception.is_described_as(self.str(kind), self.str(message)).then_some(id)
@@ -128,31 +130,32 @@ impl Tree {
         };
         // The child may itself refer to a deeper one, which it does not describe again.
         let referred = |detail: &Detail| match *detail {
-            Detail::CauseReference(id) => self.attributes.iter().find_map(|attribute| match attribute.detail {
+            Detail::CauseReference(id) => recent().find_map(|attribute| match attribute.detail {
                 Detail::Exception { id: deeper, .. } if deeper == id => described(&attribute.detail),
                 _ => None,
             }),
             _ => None,
         };
-        let failed = self.children(index).filter(|child| self.node(*child).fault || self.node(*child).error);
-        failed
-            .filter_map(|child| {
-                self.details(child).find_map(described).or_else(|| self.details(child).find_map(referred))
-            })
-            .last()
+        let of_failed_child = |attribute: &&Attribute| {
+            let node = self.node(attribute.node);
+            node.parent == index && node.state != State::Vacant && (node.fault || node.error)
+        };
+        recent()
+            .filter(of_failed_child)
+            .find_map(|attribute| described(&attribute.detail).or_else(|| referred(&attribute.detail)))
     }
 
     /// Removes the attributes of a node that `drop` chooses.
     pub(crate) fn remove_details(&mut self, index: Index, mut drop: impl FnMut(&Self, &Detail) -> bool) {
-        let kept: Vec<Index> = chain(self.node(index).first_attribute, |place| self.attributes[place as usize].next)
-            .filter(|place| !drop(self, &self.attributes[*place as usize].detail))
-            .collect();
+        let kept: Vec<Index> =
+            self.places(index).filter(|place| !drop(self, &self.attributes[*place as usize].detail)).collect();
         for pair in kept.windows(2) {
             self.attributes[pair[0] as usize].next = pair[1];
         }
         if let Some(last) = kept.last() {
             self.attributes[*last as usize].next = NONE;
         }
+        self.lookup = None;
         let node = self.node_mut(index);
         node.first_attribute = kept.first().copied().unwrap_or(NONE);
         node.last_attribute = kept.last().copied().unwrap_or(NONE);
@@ -160,16 +163,58 @@ impl Tree {
 
     fn attach(&mut self, index: Index, detail: Detail) {
         let place = self.attributes.len() as Index;
-        self.attributes.push(Attribute { next: NONE, detail });
+        self.attributes.push(Attribute { next: NONE, node: index, detail });
         match self.node(index).last_attribute {
             NONE => self.node_mut(index).first_attribute = place,
             last => self.attributes[last as usize].next = place,
         }
         self.node_mut(index).last_attribute = place;
+        if self.lookup.is_some() {
+            let (id, name) = (self.node(index).id, self.name(&detail).map(owned));
+            let known = self.lookup.as_mut().and_then(|lookup| lookup.get_mut(&id));
+            if let (Some(known), Some(name)) = (known, name) {
+                known.insert(name, place);
+            }
+        }
     }
 
-    fn find(&self, index: Index, wanted: impl Fn(&Self, &Detail) -> bool) -> Option<Index> {
-        chain(self.node(index).first_attribute, |place| self.attributes[place as usize].next)
-            .find(|place| wanted(self, &self.attributes[*place as usize].detail))
+    /// The annotation with this key, or the metadata with this namespace and key.
+    ///
+    /// Keys that differ by case only would become one in the collector, so they are one here.
+    fn find(&mut self, index: Index, namespace: Option<&str>, key: &str) -> Option<Index> {
+        let mut places = self.places(index);
+        let same = |place: &Index| {
+            let name = self.name(&self.attributes[*place as usize].detail);
+            name.is_some_and(|(other, old)| other == namespace && old.eq_ignore_ascii_case(key))
+        };
+        let found = places.by_ref().take(FEW).find(same);
+        if found.is_some() || places.next().is_none() {
+            return found;
+        }
+        drop(places);
+        let id = self.node(index).id;
+        if !self.lookup.as_ref().is_some_and(|lookup| lookup.contains_key(&id)) {
+            let name = |place: Index| self.name(&self.attributes[place as usize].detail).map(owned);
+            let known = self.places(index).filter_map(|place| Some((name(place)?, place))).collect();
+            self.lookup.get_or_insert_default().insert(id, known);
+        }
+        self.lookup.as_ref()?.get(&id)?.get(&owned((namespace, key))).copied()
     }
+
+    /// What tells this annotation or metadata apart from others: namespace and key.
+    fn name(&self, detail: &Detail) -> Option<(Option<&str>, &str)> {
+        match detail {
+            Detail::Annotation { key, .. } => Some((None, self.str(*key))),
+            Detail::Metadata { namespace, key, .. } => Some((Some(self.str(*namespace)), self.str(*key))),
+            _ => None,
+        }
+    }
+
+    pub(super) fn places(&self, index: Index) -> impl Iterator<Item = Index> {
+        chain(self.node(index).first_attribute, |place| self.attributes[place as usize].next)
+    }
+}
+
+fn owned((namespace, key): (Option<&str>, &str)) -> Name {
+    (namespace.map(str::to_owned), key.to_ascii_lowercase())
 }

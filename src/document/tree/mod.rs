@@ -11,8 +11,11 @@ mod node;
 use std::cell::RefCell;
 
 pub use self::node::Namespace;
-use self::node::{Attribute, State};
 pub(crate) use self::node::{Cut, Detail, Http, Node, Scalar, Text};
+use self::{
+    details::Lookup,
+    node::{Attribute, State},
+};
 use super::{
     split::MAX_DOCUMENT,
     text::{MAX_STRING, cut, repair_name},
@@ -50,6 +53,8 @@ pub(crate) struct Tree {
     vacancies: u32,
     /// What was left when it was last rewritten; it is not worth that again before it has doubled.
     rewritten: usize,
+    /// Exists once an entity has many attributes.
+    lookup: Option<Box<Lookup>>,
 }
 
 thread_local! {
@@ -89,6 +94,7 @@ impl Tree {
         self.vacant = NONE;
         self.vacancies = 0;
         self.rewritten = 0;
+        self.lookup = None;
     }
 
     /// Opens an entity below `parent`, or the first one of a tree if that is [`NONE`].
@@ -173,8 +179,7 @@ impl Tree {
     }
 
     pub(crate) fn details(&self, index: Index) -> impl Iterator<Item = &Detail> {
-        chain(self.node(index).first_attribute, |place| self.attributes[place as usize].next)
-            .map(|place| &self.attributes[place as usize].detail)
+        self.places(index).map(|place| &self.attributes[place as usize].detail)
     }
 
     /// Roughly the bytes that the tree would take as one document.

@@ -130,6 +130,8 @@ pub(crate) enum Detail {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Attribute {
     pub(super) next: Index,
+    /// The place of the node, as long as that is in the tree.
+    pub(super) node: Index,
     pub(super) detail: Detail,
 }
 
