@@ -14,6 +14,7 @@ mod daemon_address;
 mod document;
 mod emitters;
 mod environment;
+mod faults;
 mod header;
 mod id;
 mod in_progress;

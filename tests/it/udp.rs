@@ -22,12 +22,12 @@ use crate::{
 };
 
 /// Longer than anything here takes, unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 const HEADER: &[u8] = b"{\"format\":\"json\",\"version\":1}\n";
 
 /// A recorder that sends to this address.
-fn sending_to(address: &impl ToString) -> Recorder {
+pub(crate) fn sending_to(address: &impl ToString) -> Recorder {
     let address = address.to_string().parse().unwrap();
     Recorder::builder().environment(|_| None).sampling(SampleAll).daemon_address(address).build().unwrap()
 }
@@ -69,18 +69,18 @@ fn nobody() -> SocketAddr {
 }
 
 /// How many documents were left; panics rather than hang.
-fn ended(flush: Flush) -> usize {
+pub(crate) fn ended(flush: Flush) -> usize {
     let (done, wait) = mpsc::channel();
     thread::spawn(move || done.send(flush.wait()));
     wait.recv_timeout(PATIENCE).expect("a flush that ends")
 }
 
-fn flushed(recorder: &Recorder) -> Stats {
+pub(crate) fn flushed(recorder: &Recorder) -> Stats {
     assert_eq!(ended(recorder.flush(PATIENCE)), 0);
     recorder.stats()
 }
 
-fn accounted(stats: &Stats) -> u64 {
+pub(crate) fn accounted(stats: &Stats) -> u64 {
     stats.emitted + stats.dropped.total()
 }
 

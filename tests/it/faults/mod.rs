@@ -1,0 +1,3 @@
+//! What goes wrong around the program, and what becomes of the documents then.
+
+mod oversized;
