@@ -99,9 +99,8 @@ impl Connection {
                 Err(error) if error.kind() == ErrorKind::ConnectionRefused && !earlier => earlier = true,
                 Err(error) => {
                     let sent = classify(&error);
-                    if sent == Sent::Failed {
-                        // The network may have changed: start over with a new socket, but not for every datagram.
-                        self.socket = None;
+                    // The network may have changed: start over with a new socket, but not for every datagram.
+                    if sent == Sent::Failed && self.socket.take().is_some() {
                         self.next_connect = now + RETRY_AFTER;
                         self.current += 1;
                     }
