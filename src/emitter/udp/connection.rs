@@ -10,7 +10,7 @@ use std::{
 
 use super::{super::Endpoint, queue::Queue};
 
-/// A host name is looked up again this often, for daemons that move.
+/// A host name is looked up again this often, for daemons that move; soon, if nobody listens there any more.
 const LOOKUP_EVERY: Duration = Duration::from_secs(30);
 /// After a failure, the next attempt waits this long.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -96,13 +96,17 @@ impl Connection {
                 }
                 Ok(()) => return if earlier { Sent::EarlierRefused } else { Sent::Yes },
                 // The error belongs to a datagram before this one, so this one has not been sent yet.
-                Err(error) if error.kind() == ErrorKind::ConnectionRefused && !earlier => earlier = true,
+                Err(error) if error.kind() == ErrorKind::ConnectionRefused && !earlier => {
+                    earlier = true;
+                    self.doubt_name(now);
+                }
                 Err(error) => {
                     let sent = classify(&error);
                     // The network may have changed: start over with a new socket, but not for every datagram.
                     if sent == Sent::Failed && self.socket.take().is_some() {
                         self.next_connect = now + RETRY_AFTER;
                         self.current += 1;
+                        self.doubt_name(now);
                     }
                     return sent;
                 }
@@ -112,9 +116,18 @@ impl Connection {
     }
 
     /// Whether the datagram that was sent last is known to be refused; a host that is this one says so at once.
-    pub(super) fn has_refused(&self) -> bool {
+    pub(super) fn has_refused(&mut self) -> bool {
         let error = self.socket.as_ref().and_then(|socket| socket.take_error().ok().flatten());
-        error.is_some_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+        let refused = error.is_some_and(|error| error.kind() == ErrorKind::ConnectionRefused);
+        if refused {
+            self.doubt_name(Instant::now());
+        }
+        refused
+    }
+
+    /// A daemon that is not where its name has said may have moved.
+    fn doubt_name(&mut self, now: Instant) {
+        self.next_lookup = self.next_lookup.min(now + RETRY_AFTER);
     }
 
     fn attempt(&mut self, datagram: &[u8], now: Instant) -> io::Result<()> {
