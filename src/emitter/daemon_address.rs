@@ -45,7 +45,9 @@ impl Default for DaemonAddress {
 
 impl fmt::Display for DaemonAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.udp == self.tcp { self.udp.fmt(f) } else { write!(f, "tcp:{} udp:{}", self.tcp, self.udp) }
+        // A host may be called like one of the two, and would be read as that if it stood alone.
+        let is_kind = ["tcp", "udp"].iter().any(|kind| self.udp.host.eq_ignore_ascii_case(kind));
+        if self.udp == self.tcp && !is_kind { self.udp.fmt(f) } else { write!(f, "tcp:{} udp:{}", self.tcp, self.udp) }
     }
 }
 

@@ -50,6 +50,14 @@ fn an_ipv6_address_has_one_form_without_brackets_as_a_host_and_with_them_as_text
 }
 
 #[test]
+fn a_host_that_is_called_like_a_kind_of_address_is_written_so_that_it_is_understood_again() {
+    for text in ["tcp:tcp:40 udp:tcp:40", "tcp:UDP:40 udp:UDP:40"] {
+        let address: DaemonAddress = text.parse().unwrap();
+        assert_eq!(address.to_string(), text);
+    }
+}
+
+#[test]
 fn the_default_is_the_local_host() {
     assert_eq!(DaemonAddress::default(), "127.0.0.1:2000".parse().unwrap());
     assert_eq!(DaemonAddress::default().to_string(), "127.0.0.1:2000");
