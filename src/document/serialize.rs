@@ -14,7 +14,7 @@ use crate::id::{SegmentId, TraceId, ascii};
 pub(crate) const SDK: &str = "tower-xray for Rust";
 
 /// The namespace of metadata that this crate writes itself.
-const OWN_NAMESPACE: &str = "tower_xray";
+pub(super) const OWN_NAMESPACE: &str = "tower_xray";
 
 /// A key as it is written: quoted, with its colon.
 #[derive(Clone, Copy)]

@@ -148,7 +148,8 @@ impl Entity {
         self.add_metadata_in("default", key, value);
     }
 
-    /// Adds metadata in another namespace. Namespaces that begin with `AWS.` are X-Ray's own; the dot becomes `_`.
+    /// Adds metadata in another namespace. Namespaces that begin with `AWS.` are X-Ray's own; the dot becomes `_`. So is
+    /// `tower_xray` this crate's, and becomes `tower_xray_`.
     pub fn add_metadata_in(&self, namespace: &str, key: &str, value: impl Serialize) {
         let Inner::Recorded { recording, index, id } = &self.0 else { return };
         // Serializing runs the caller's code, so it happens before anything is locked.

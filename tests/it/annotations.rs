@@ -246,6 +246,17 @@ mod metadata {
     }
 
     #[test]
+    fn what_was_cut_is_told_apart_from_metadata_in_a_namespace_of_the_same_name() {
+        let (document, refused) = told(|segment| {
+            segment.add_metadata_in("tower_xray", "cut", "paper");
+            segment.add_metadata("megabytes", "x".repeat(1 << 20));
+        });
+        assert_eq!(refused, 1);
+        let expected = json!({ "tower_xray": { "cut": ["metadata"] }, "tower_xray_": { "cut": "paper" } });
+        assert_eq!(document["metadata"], expected);
+    }
+
+    #[test]
     fn what_no_parser_would_follow_is_refused_and_counted() {
         let (recorder, documents) = recorder();
         let segment = recorder.begin_segment("report");

@@ -12,6 +12,7 @@ use crate::{
     document::{
         annotation::AnnotationValue,
         cause::{Description, Exception},
+        serialize::OWN_NAMESPACE,
         text::{MAX_VALUE, cut, repair_key},
     },
     id::{SegmentId, TraceId},
@@ -53,9 +54,10 @@ impl Tree {
 
     /// `json` is one valid JSON value.
     pub(crate) fn add_metadata(&mut self, index: Index, namespace: &str, key: &str, json: &str) {
-        // X-Ray segment documents: keys that begin with `AWS.` are reserved.
+        // X-Ray segment documents: keys that begin with `AWS.` are reserved. In our own namespace we tell what was cut.
         let namespace = &*match namespace.strip_prefix("AWS.") {
             Some(rest) => Cow::Owned(format!("AWS_{rest}")),
+            None if namespace == OWN_NAMESPACE => Cow::Owned(format!("{OWN_NAMESPACE}_")),
             None => Cow::Borrowed(namespace),
         };
         let json = self.write(json);
