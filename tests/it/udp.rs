@@ -1,6 +1,7 @@
 //! The emitter over real sockets: what arrives, and an exact account of what does not.
 
 use std::{
+    collections::BTreeMap,
     net::{SocketAddr, UdpSocket},
     sync::mpsc,
     thread,
@@ -10,7 +11,7 @@ use std::{
 use serde_json::Value;
 use tower_xray::{
     Recorder,
-    emitter::{Flush, UdpEmitter},
+    emitter::{Flush, UdpEmitter, UdpEmitterBuilder},
     local::{LocalDaemon, check_datagram, check_document},
     recorder::Stats,
     sampling::SampleAll,
@@ -34,6 +35,17 @@ pub(crate) fn sending_to(address: &impl ToString) -> Recorder {
 
 fn sending_by(emitter: UdpEmitter) -> Recorder {
     recorder_with(|builder| builder.emitter(emitter)).0
+}
+
+fn building_for(address: SocketAddr) -> UdpEmitterBuilder {
+    UdpEmitter::builder(address.to_string().parse().unwrap())
+}
+
+/// Emits a document of about this many bytes.
+fn emit(recorder: &Recorder, name: &str, bytes: usize) {
+    const EMPTY: usize = 340;
+    let segment = recorder.begin_segment(name);
+    segment.add_metadata("m", "x".repeat(bytes.saturating_sub(EMPTY)));
 }
 
 /// Listens as a daemon does, with the socket buffer that every process gets.
@@ -235,7 +247,7 @@ fn a_name_that_has_no_address_keeps_nobody_waiting_beyond_the_deadline() {
 #[test]
 fn a_full_queue_is_counted_exactly() {
     let receiver = Receiver::bind("127.0.0.1:0");
-    let builder = UdpEmitter::builder(receiver.address().to_string().parse().unwrap());
+    let builder = building_for(receiver.address());
     let recorder = sending_by(builder.max_queue_bytes(1).build().unwrap());
     // At least one document of the largest size fits, but not a rain of them.
     let segments: Vec<_> = (0..200).map(|_| recorder.begin_segment("report")).collect();
@@ -283,15 +295,15 @@ fn dropping_the_recorder_still_delivers() {
         recorder.begin_segment(&number.to_string()).close();
     }
     drop(recorder);
-    let names: Vec<String> = (0..50).map(|_| receiver.receive_name()).collect();
-    assert_eq!(names, (0..50).map(|number| number.to_string()).collect::<Vec<_>>());
+    let documents = receive_all(&receiver, 50);
+    assert!((0..50).all(|number| documents.contains_key(&number.to_string())));
 }
 
 #[test]
 fn large_segments_arrive_as_pieces_that_a_daemon_takes() {
     for (max_bytes, pieces) in [(64_000, 2), (4_096, 5)] {
         let daemon = LocalDaemon::bind("127.0.0.1:0").unwrap();
-        let builder = UdpEmitter::builder(daemon.local_addr().to_string().parse().unwrap());
+        let builder = building_for(daemon.local_addr());
         let recorder = sending_by(builder.max_document_bytes(max_bytes).build().unwrap());
         let segment = recorder.begin_segment("report");
         for _ in 0..6 {
@@ -306,5 +318,150 @@ fn large_segments_arrive_as_pieces_that_a_daemon_takes() {
         let sizes: Vec<usize> = trace.documents().iter().map(|document| document.to_string().len()).collect();
         assert!(sizes.iter().all(|size| *size <= max_bytes), "{sizes:?}");
         assert_eq!(parents(trace.documents()).len(), 7);
+    }
+}
+
+/// Documents by name, each the only one of its datagram, and how many blanks follow it.
+fn receive_all(receiver: &Receiver, count: usize) -> BTreeMap<String, (Value, usize)> {
+    let datagrams = (0..count).map(|_| {
+        let datagram = receiver.receive();
+        let document = check_datagram(&datagram).unwrap();
+        assert_eq!(check_document(&document), []);
+        let blanks = datagram.len() - datagram.trim_ascii_end().len();
+        (text(&document, "name").to_owned(), (document, blanks))
+    });
+    let documents: BTreeMap<_, _> = datagrams.collect();
+    assert_eq!(documents.len(), count, "each once");
+    documents
+}
+
+/// So many names, each of them of a length of its own.
+fn names(count: usize) -> Vec<String> {
+    (1..=count).map(|length| "n".repeat(length)).collect()
+}
+
+#[test]
+fn documents_that_leave_together_are_datagrams_of_their_own() {
+    for together in [true, false] {
+        let receiver = Receiver::bind("127.0.0.1:0");
+        let recorder = sending_by(building_for(receiver.address()).segmentation_offload(together).build().unwrap());
+        let names = names(100);
+        for name in &names {
+            recorder.begin_segment(name).close();
+        }
+        let documents = receive_all(&receiver, names.len());
+        assert!(names.iter().all(|name| documents.contains_key(name)));
+        let padded = documents.values().filter(|(_, blanks)| *blanks > 0).count();
+        assert_eq!(padded > 0, together && cfg!(target_os = "linux"), "{padded}");
+        let stats = flushed(&recorder);
+        assert_eq!((stats.emitted, stats.dropped.total()), (100, 0));
+    }
+}
+
+#[test]
+fn documents_of_all_sizes_leave_as_they_are() {
+    for bind in ["127.0.0.1:0", "[::1]:0"] {
+        let receiver = Receiver::bind(bind);
+        let recorder = sending_to(&receiver.address());
+        // No more at once than the receiver's buffer holds.
+        let rounds: [&[usize]; 4] = [
+            &[340, 63_000, 350, 1_500, 360, 340, 1_600, 1_400],
+            &[32_100, 32_200, 340],
+            &[31_600, 31_700, 31_800],
+            &[8_000, 8_100, 8_200, 8_300, 8_400, 8_500, 340, 350, 4_000],
+        ];
+        for sizes in rounds {
+            let names = names(sizes.len());
+            for (name, size) in names.iter().zip(sizes) {
+                emit(&recorder, name, *size);
+            }
+            let documents = receive_all(&receiver, sizes.len());
+            for (name, size) in names.iter().zip(sizes) {
+                let (document, blanks) = &documents[name];
+                let len = document.to_string().len();
+                assert!(len.abs_diff(*size) < 100, "{len} {size}");
+                assert!(*blanks <= len / 8, "{blanks} {len}");
+            }
+        }
+        let stats = flushed(&recorder);
+        assert_eq!((stats.emitted, stats.dropped.total()), (23, 0));
+    }
+}
+
+#[test]
+fn documents_that_are_refused_together_are_counted_each() {
+    let recorder = sending_to(&nobody());
+    for round in 1..=3 {
+        for (number, name) in names(40).iter().enumerate() {
+            emit(&recorder, name, if number % 2 == 0 { 340 } else { 3_000 });
+        }
+        let stats = flushed(&recorder);
+        assert_eq!((stats.emitted, stats.dropped.refused, stats.dropped.total()), (0, 40 * round, 40 * round));
+    }
+}
+
+/// What leaves in one call cannot become fragments.
+#[cfg(target_os = "linux")]
+mod in_a_network_that_carries_less_than_a_document {
+    use std::process::Command;
+
+    use super::*;
+
+    const MODULE: &str = "udp::in_a_network_that_carries_less_than_a_document";
+
+    /// Does the test in a network of its own, as a process of its own; not at all where nobody may have one.
+    fn alone(test: &str, body: impl FnOnce()) {
+        const ALONE: &str = "TOWER_XRAY_TEST_IS_ALONE";
+        if std::env::var_os(ALONE).is_some() {
+            return body();
+        }
+        let in_network = |command: &str| {
+            Command::new("unshare")
+                .args(["--user", "--map-root-user", "--net", "sh", "-c"])
+                .arg(format!("ip link set lo mtu 1000 up && {command}"))
+                .args([std::env::current_exe().unwrap().to_str().unwrap(), "--exact", &format!("{MODULE}::{test}")])
+                .env(ALONE, "")
+                .output()
+        };
+        if !in_network("true").is_ok_and(|output| output.status.success()) {
+            return;
+        }
+        let output = in_network("exec \"$0\" \"$@\"").unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    }
+
+    #[test]
+    fn long_documents_leave_one_by_one() {
+        alone("long_documents_leave_one_by_one", || {
+            let receiver = Receiver::bind("127.0.0.1:0");
+            let recorder = sending_to(&receiver.address());
+            let mut padded = [0, 0];
+            for _ in 0..3 {
+                let names = names(60);
+                for (number, name) in names.iter().enumerate() {
+                    emit(&recorder, name, [340, 2_000][number % 2]);
+                }
+                let documents = receive_all(&receiver, names.len());
+                for (number, name) in names.iter().enumerate() {
+                    padded[number % 2] += usize::from(documents[name].1 > 0);
+                }
+            }
+            assert!(padded[0] > 0 && padded[1] == 0, "{padded:?}");
+            let stats = flushed(&recorder);
+            assert_eq!((stats.emitted, stats.dropped.total()), (180, 0));
+        });
+    }
+
+    #[test]
+    fn refusals_are_counted_each() {
+        alone("refusals_are_counted_each", || {
+            let recorder = sending_to(&nobody());
+            for (number, name) in names(60).iter().enumerate() {
+                emit(&recorder, name, [340, 2_000][number % 2]);
+            }
+            let stats = flushed(&recorder);
+            assert_eq!((stats.emitted, stats.dropped.refused, stats.dropped.total()), (0, 60, 60));
+        });
     }
 }

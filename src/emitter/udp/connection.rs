@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{super::Endpoint, queue::Queue};
+use super::{super::Endpoint, queue::Queue, together};
 
 /// A host name is looked up again this often, for daemons that move; soon, if nobody listens there any more.
 const LOOKUP_EVERY: Duration = Duration::from_secs(30);
@@ -17,14 +17,20 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// A full socket buffer is waited for this long; only the sending thread waits.
 const SEND_TIMEOUT: Duration = Duration::from_millis(20);
 
-/// What became of one datagram.
+/// What became of datagrams that were sent in one call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sent {
+    /// What has gone out before was refused: the kernel tells with the next call.
+    pub(super) earlier_refused: bool,
+    pub(super) outcome: Outcome,
+}
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Sent {
-    /// It has gone out.
-    Yes,
-    /// It has gone out, but the one before it was refused: the kernel tells with the next one.
-    EarlierRefused,
-    /// It was refused by every address.
+pub(super) enum Outcome {
+    Out,
+    /// They do not leave in one call on this way, and have to be sent again.
+    Apart,
+    /// They were refused by every address.
     Refused,
     TooLarge,
     Unresolved,
@@ -42,6 +48,10 @@ pub(super) struct Connection {
     /// The address in use; the next ones are tried when it refuses.
     current: usize,
     socket: Option<UdpSocket>,
+    offload: bool,
+    /// Longer datagrams than this leave one by one: what leaves in one call cannot become fragments, so that not every
+    /// network takes every length.
+    longest_together: usize,
     lookup: Arc<Mutex<Lookup>>,
     next_lookup: Instant,
     next_connect: Instant,
@@ -56,7 +66,7 @@ enum Lookup {
 }
 
 impl Connection {
-    pub(super) fn new(endpoint: Endpoint, queue: Arc<Queue>) -> Self {
+    pub(super) fn new(endpoint: Endpoint, offload: bool, queue: Arc<Queue>) -> Self {
         let addresses = endpoint.host().parse().map(|ip: IpAddr| SocketAddr::new(ip, endpoint.port()));
         let addresses: Vec<_> = addresses.into_iter().collect();
         let now = Instant::now();
@@ -67,6 +77,8 @@ impl Connection {
             addresses,
             current: 0,
             socket: None,
+            offload,
+            longest_together: usize::MAX,
             lookup: Arc::default(),
             next_lookup: now,
             next_connect: now,
@@ -79,43 +91,64 @@ impl Connection {
         self.addresses.is_empty() && matches!(*self.lookup(), Lookup::Running)
     }
 
-    pub(super) fn send(&mut self, datagram: &[u8], now: Instant) -> Sent {
+    /// How many datagrams of at most this length leave in one call.
+    pub(super) fn most_together(&self, longest: usize) -> usize {
+        if self.offload && longest <= self.longest_together { together::most(longest) } else { 1 }
+    }
+
+    /// Sends datagrams of similar size in one call.
+    pub(super) fn send(&mut self, datagrams: &[&[u8]], now: Instant) -> Sent {
         self.look_up(now);
+        let mut earlier_refused = false;
         if self.addresses.is_empty() {
-            return Sent::Unresolved;
+            return Sent { earlier_refused, outcome: Outcome::Unresolved };
         }
-        let (mut refusals, mut earlier) = (0, false);
-        loop {
-            match self.attempt(datagram, now) {
+        let mut refusals = 0;
+        let outcome = loop {
+            match self.attempt(datagrams, now) {
                 // Where there is another address to try, it pays to ask at once.
                 Ok(()) if self.addresses.len() > 1 && self.has_refused() => {
                     refusals += 1;
                     if refusals == self.addresses.len() {
-                        return Sent::Refused;
+                        break Outcome::Refused;
                     }
                 }
-                Ok(()) => return if earlier { Sent::EarlierRefused } else { Sent::Yes },
-                // The error belongs to a datagram before this one, so this one has not been sent yet.
-                Err(error) if error.kind() == ErrorKind::ConnectionRefused && !earlier => {
-                    earlier = true;
+                Ok(()) => break Outcome::Out,
+                // The error belongs to what was sent before, so this has not been sent yet.
+                Err(error) if error.kind() == ErrorKind::ConnectionRefused && !earlier_refused => {
+                    earlier_refused = true;
                     self.doubt_name(now);
                 }
                 Err(error) => {
-                    let sent = classify(&error);
-                    // The network may have changed: start over with a new socket, but not for every datagram.
-                    if sent == Sent::Failed && self.socket.take().is_some() {
-                        self.next_connect = now + RETRY_AFTER;
-                        self.current += 1;
-                        self.doubt_name(now);
-                    }
-                    return sent;
+                    // An error of this call's own may come first.
+                    earlier_refused |= self.has_refused();
+                    break self.fail(&error, datagrams, now);
                 }
             }
             self.try_next_address();
+        };
+        Sent { earlier_refused, outcome }
+    }
+
+    fn fail(&mut self, error: &io::Error, datagrams: &[&[u8]], now: Instant) -> Outcome {
+        let outcome = classify(error);
+        match outcome {
+            Outcome::TooLarge | Outcome::Failed if datagrams.len() > 1 => {
+                self.longest_together = together::longest(datagrams) - 1;
+                Outcome::Apart
+            }
+            // The network may have changed: start over with a new socket, but not for every datagram.
+            Outcome::Failed if self.socket.take().is_some() => {
+                self.next_connect = now + RETRY_AFTER;
+                self.current += 1;
+                self.doubt_name(now);
+                outcome
+            }
+            _ => outcome,
         }
     }
 
-    /// Whether the datagram that was sent last is known to be refused; a host that is this one says so at once.
+    /// Whether what was sent last is known to be refused; a host that is this one says so at once.
     pub(super) fn has_refused(&mut self) -> bool {
         let error = self.socket.as_ref().and_then(|socket| socket.take_error().ok().flatten());
         let refused = error.is_some_and(|error| error.kind() == ErrorKind::ConnectionRefused);
@@ -130,10 +163,13 @@ impl Connection {
         self.next_lookup = self.next_lookup.min(now + RETRY_AFTER);
     }
 
-    fn attempt(&mut self, datagram: &[u8], now: Instant) -> io::Result<()> {
+    fn attempt(&mut self, datagrams: &[&[u8]], now: Instant) -> io::Result<()> {
         if self.socket.is_none() && now >= self.next_connect {
             match connect(self.addresses[self.current % self.addresses.len()]) {
-                Ok(socket) => self.socket = Some(socket),
+                Ok(socket) => {
+                    self.socket = Some(socket);
+                    self.longest_together = usize::MAX;
+                }
                 Err(error) => {
                     self.current += 1;
                     self.next_connect = now + RETRY_AFTER;
@@ -143,9 +179,9 @@ impl Connection {
         }
         let socket = self.socket.as_ref().ok_or(ErrorKind::NotConnected)?;
         loop {
-            match socket.send(datagram) {
+            match together::send(socket, datagrams) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                result => return result.map(drop),
+                result => return result,
             }
         }
     }
@@ -217,13 +253,13 @@ fn connect(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-fn classify(error: &io::Error) -> Sent {
+fn classify(error: &io::Error) -> Outcome {
     /// `EMSGSIZE`, which has no kind of its own: 90 on Linux, 40 on the BSDs and macOS, 10040 on Windows.
     const MESSAGE_TOO_LONG: [i32; 3] = [90, 40, 10040];
     match error.kind() {
-        ErrorKind::ConnectionRefused => Sent::Refused,
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => Sent::WouldBlock,
-        _ if error.raw_os_error().is_some_and(|code| MESSAGE_TOO_LONG.contains(&code)) => Sent::TooLarge,
-        _ => Sent::Failed,
+        ErrorKind::ConnectionRefused => Outcome::Refused,
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => Outcome::WouldBlock,
+        _ if error.raw_os_error().is_some_and(|code| MESSAGE_TOO_LONG.contains(&code)) => Outcome::TooLarge,
+        _ => Outcome::Failed,
     }
 }

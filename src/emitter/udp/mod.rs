@@ -6,6 +6,7 @@
 mod connection;
 mod queue;
 mod sender;
+mod together;
 
 use std::{cell::RefCell, fmt, io, sync::Arc, thread, time::Instant};
 
@@ -48,7 +49,7 @@ impl UdpEmitter {
 
     /// The same, to be adjusted.
     pub fn builder(address: DaemonAddress) -> UdpEmitterBuilder {
-        UdpEmitterBuilder { address, max_queue: 4 << 20, max_document: MAX_DOCUMENT }
+        UdpEmitterBuilder { address, max_queue: 4 << 20, max_document: MAX_DOCUMENT, offload: true }
     }
 }
 
@@ -59,6 +60,7 @@ pub struct UdpEmitterBuilder {
     address: DaemonAddress,
     max_queue: usize,
     max_document: usize,
+    offload: bool,
 }
 
 impl UdpEmitterBuilder {
@@ -76,6 +78,15 @@ impl UdpEmitterBuilder {
         self
     }
 
+    /// Lets the kernel make several datagrams of one send, which takes a third of the time; on by default.
+    ///
+    /// Linux only (`UDP_SEGMENT`), and only where a try shows that it works. The datagrams of one send have to be of one
+    /// length, so a document is followed by blanks up to the length of the longest, at most by an eighth of its own.
+    pub fn segmentation_offload(mut self, allowed: bool) -> Self {
+        self.offload = allowed;
+        self
+    }
+
     /// Starts the thread.
     ///
     /// # Errors
@@ -83,7 +94,7 @@ impl UdpEmitterBuilder {
     /// When the thread cannot be started.
     pub fn build(self) -> io::Result<UdpEmitter> {
         let queue = Arc::new(Queue::new(self.max_queue));
-        let connection = Connection::new(self.address.udp().clone(), queue.clone());
+        let connection = Connection::new(self.address.udp().clone(), self.offload, queue.clone());
         let sending = queue.clone();
         thread::Builder::new()
             .name("xray-emitter".to_owned())

@@ -52,6 +52,10 @@ impl Datagrams {
         self.ends.len()
     }
 
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         starts.zip(&self.ends).map(|(start, end)| &self.bytes[start..*end])
@@ -90,12 +94,12 @@ impl Queue {
         if state.closed {
             drop(state);
             self.counters.shutdown(1);
-        } else if state.datagrams.bytes.len() + state.in_flight + datagram.len() > self.max_bytes {
+        } else if state.datagrams.bytes() + state.in_flight + datagram.len() > self.max_bytes {
             drop(state);
             self.counters.overflow(1);
         } else {
             state.datagrams.bytes.extend_from_slice(datagram);
-            let end = state.datagrams.bytes.len();
+            let end = state.datagrams.bytes();
             state.datagrams.ends.push(end);
             if std::mem::take(&mut state.asleep) {
                 drop(state);
@@ -164,15 +168,14 @@ impl Queue {
             }
         }
         std::mem::swap(&mut state.datagrams, batch);
-        state.in_flight = batch.bytes.len();
+        state.in_flight = batch.bytes();
         state.poked = false;
         Work { flushes: std::mem::take(&mut state.flushes), closed: state.closed }
     }
 
-    /// Whether what is not sent yet takes more than half of the room.
-    pub(super) fn is_half_full(&self) -> bool {
-        let state = self.lock();
-        state.datagrams.bytes.len() + state.in_flight > self.max_bytes / 2
+    /// How full it is, up to 1, if the thread's batch has so many bytes left.
+    pub(super) fn fill(&self, bytes_left: usize) -> f64 {
+        (self.lock().datagrams.bytes.len() + bytes_left) as f64 / self.max_bytes as f64
     }
 
     /// Waits until something other than a document happens, at most until `deadline`.

@@ -6,8 +6,9 @@ use std::{
 };
 
 use super::{
-    connection::{Connection, Sent},
+    connection::{Connection, Outcome, Sent},
     queue::{Counters, Datagrams, FlushRequest, Queue, Work},
+    together,
 };
 
 /// Datagrams leave in trains with pauses in between, so that a receiver with a default socket buffer (208 KiB, counted
@@ -18,12 +19,24 @@ struct Pace {
     gap: Duration,
 }
 
-/// As long as the queue has room, a receiver may be busy for several trains.
+/// While the queue is empty, a receiver may be busy for several trains.
 const EASY: Pace = Pace { datagrams: 16, gap: Duration::from_millis(2) };
-/// When the queue is filling up, it may be for the length of one.
+/// When the queue is half full, it may be for the length of one. What lies in between follows the load, so that no train
+/// is faster than it has to be.
 const HURRIED: Pace = Pace { datagrams: 64, gap: Duration::from_micros(200) };
 /// No train is longer than this, whatever its pace.
 const MAX_TRAIN_BYTES: usize = 64 * 1024;
+
+impl Pace {
+    /// The pace for a queue of which this share is full.
+    fn at(fill: f64) -> Self {
+        let hurry = (2.0 * fill).min(1.0);
+        Self {
+            datagrams: EASY.datagrams + ((HURRIED.datagrams - EASY.datagrams) as f64 * hurry) as usize,
+            gap: EASY.gap - (EASY.gap - HURRIED.gap).mul_f64(hurry),
+        }
+    }
+}
 
 /// Sends until the queue is closed.
 pub(super) fn run(queue: &Queue, mut connection: Connection) {
@@ -80,22 +93,61 @@ fn send_all(
     flushes: &mut Vec<FlushRequest>,
 ) {
     let mut ledger = Ledger { counters: &queue.counters, unconfirmed: 0 };
-    let mut pace = queue.pace();
-    let mut now = Instant::now();
-    for (position, datagram) in batch.iter().enumerate() {
-        let sent = connection.send(datagram, now);
-        ledger.enter(sent);
-        if train.is_full_after(datagram.len(), pace) || sent == Sent::WouldBlock {
-            let left = batch.len() - position - 1;
+    let mut datagrams = batch.iter();
+    let (mut left, mut bytes_left) = (batch.len(), batch.bytes());
+    let mut next = Vec::with_capacity(HURRIED.datagrams);
+    while left > 0 {
+        let pace = Pace::at(queue.fill(bytes_left));
+        let full = next.is_empty() && fill(&mut next, &mut datagrams, train, pace);
+        for datagram in send_train(connection, &mut next, &mut ledger) {
+            left -= 1;
+            bytes_left -= datagram.len();
+        }
+        if full || !next.is_empty() {
             if queue.checkpoint(left, flushes) {
                 break;
             }
             pause(pace, left, queue.next_deadline(flushes));
-            pace = queue.pace();
-            now = Instant::now();
         }
     }
     ledger.settle(connection.has_refused());
+}
+
+/// True if there are as many as may leave before a pause.
+fn fill<'a>(
+    next: &mut Vec<&'a [u8]>,
+    datagrams: &mut impl Iterator<Item = &'a [u8]>,
+    train: &mut Train,
+    pace: Pace,
+) -> bool {
+    datagrams.any(|datagram| {
+        next.push(datagram);
+        train.is_full_after(datagram.len(), pace)
+    })
+}
+
+/// Sends those of similar size together, until the socket's buffer is full, and takes them away.
+fn send_train<'a, 'b>(
+    connection: &mut Connection,
+    next: &'a mut Vec<&'b [u8]>,
+    ledger: &mut Ledger<'_>,
+) -> impl Iterator<Item = &'b [u8]> + use<'a, 'b> {
+    let now = Instant::now();
+    let mut done = 0;
+    'train: for similar in together::by_size(next) {
+        for group in similar.chunks(connection.most_together(together::longest(similar))) {
+            let sent = connection.send(group, now);
+            ledger.enter(sent, group.len() as u64);
+            if sent.outcome == Outcome::Apart {
+                break 'train;
+            }
+            done += group.len();
+            if sent.outcome == Outcome::WouldBlock {
+                break 'train;
+            }
+        }
+    }
+    next.drain(..done)
 }
 
 /// Waits for the receiver. Close to a deadline, sending fast and perhaps losing some beats not sending at all.
@@ -109,28 +161,23 @@ fn pause(pace: Pace, left: usize, deadline: Option<Instant>) {
     }
 }
 
-impl Queue {
-    fn pace(&self) -> Pace {
-        if self.is_half_full() { HURRIED } else { EASY }
-    }
-}
-
-/// Counts datagrams. Whether one was refused is known only after the next one, or when the kernel is asked.
+/// Counts datagrams. Whether those of a call were refused is known only after the next one, or when the kernel is asked.
 struct Ledger<'a> {
     counters: &'a Counters,
     unconfirmed: u64,
 }
 
 impl Ledger<'_> {
-    fn enter(&mut self, sent: Sent) {
-        self.settle(sent == Sent::EarlierRefused);
-        match sent {
-            Sent::Yes | Sent::EarlierRefused => self.unconfirmed = 1,
-            Sent::Refused => self.counters.refused(1),
-            Sent::TooLarge => self.counters.too_large(1),
-            Sent::Unresolved => self.counters.unresolved(1),
-            Sent::WouldBlock => self.counters.would_block(1),
-            Sent::Failed => self.counters.io(1),
+    fn enter(&mut self, sent: Sent, count: u64) {
+        self.settle(sent.earlier_refused);
+        match sent.outcome {
+            Outcome::Out => self.unconfirmed = count,
+            Outcome::Apart => {}
+            Outcome::Refused => self.counters.refused(count),
+            Outcome::TooLarge => self.counters.too_large(count),
+            Outcome::Unresolved => self.counters.unresolved(count),
+            Outcome::WouldBlock => self.counters.would_block(count),
+            Outcome::Failed => self.counters.io(count),
         }
     }
 

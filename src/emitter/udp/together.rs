@@ -1,0 +1,105 @@
+//! Datagrams that leave in one call: Linux cuts a long one into pieces of equal size (`UDP_SEGMENT`).
+//!
+//! A document may be followed by white space, so documents of similar size are padded to the same. Elsewhere, and
+//! wherever it does not work, every datagram leaves by itself.
+
+use std::{io, net::UdpSocket};
+
+/// A call takes fewer bytes than this, whatever the protocol.
+const MAX_BYTES: usize = 64_000;
+/// A call takes no more datagrams than this (`UDP_MAX_SEGMENTS`).
+const MAX_DATAGRAMS: usize = 64;
+
+/// Sorts datagrams into runs of similar size; a run is to be padded by less than an eighth.
+pub(super) fn by_size<'a, 'b>(datagrams: &'a mut [&'b [u8]]) -> impl Iterator<Item = &'a [&'b [u8]]> {
+    /// Nothing but the first four bits of the length.
+    fn class(datagram: &[u8]) -> usize {
+        let rest = datagram.len().max(1).ilog2().saturating_sub(3);
+        datagram.len() >> rest << rest
+    }
+
+    datagrams.sort_by_key(|datagram| class(datagram));
+    datagrams.chunk_by(|a, b| class(a) == class(b))
+}
+
+pub(super) fn longest(datagrams: &[&[u8]]) -> usize {
+    datagrams.iter().map(|datagram| datagram.len()).max().unwrap_or_default()
+}
+
+/// How many datagrams of at most this length leave in one call.
+pub(super) fn most(longest: usize) -> usize {
+    if sys::works() { (MAX_BYTES / longest.max(1)).clamp(1, MAX_DATAGRAMS) } else { 1 }
+}
+
+/// Sends datagrams of similar size, of which there are no more than [`most`] allows.
+pub(super) fn send(socket: &UdpSocket, datagrams: &[&[u8]]) -> io::Result<()> {
+    match datagrams {
+        [datagram] => socket.send(datagram).map(drop),
+        _ => sys::send(socket, datagrams),
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod sys {
+    use std::{
+        io::{self, IoSlice},
+        net::{Ipv4Addr, UdpSocket},
+        sync::LazyLock,
+        time::Duration,
+    };
+
+    use socket2::{MsgHdr, SockRef};
+
+    use super::{MAX_BYTES, MAX_DATAGRAMS, longest};
+
+    /// As much as one of two datagrams can be shorter than the other.
+    static PADDING: [u8; MAX_BYTES / 2 / 8] = [b' '; MAX_BYTES / 2 / 8];
+
+    /// All but the last one are padded to the longest.
+    pub(super) fn send(socket: &UdpSocket, datagrams: &[&[u8]]) -> io::Result<()> {
+        let longest = longest(datagrams);
+        let mut parts = [IoSlice::new(&[]); 2 * MAX_DATAGRAMS];
+        for (pair, datagram) in parts.chunks_exact_mut(2).zip(datagrams) {
+            pair[0] = IoSlice::new(datagram);
+            pair[1] = IoSlice::new(&PADDING[..longest - datagram.len()]);
+        }
+        let parts = &parts[..2 * datagrams.len() - 1];
+        let control = cut_into(longest as u16);
+        SockRef::from(socket).sendmsg(&MsgHdr::new().with_buffers(parts).with_control(&control), 0).map(drop)
+    }
+
+    /// The control message (cmsg(3)) for pieces of this size.
+    fn cut_into(size: u16) -> Vec<u8> {
+        const SOL_UDP: i32 = 17;
+        const UDP_SEGMENT: i32 = 103;
+        let len = size_of::<usize>() + 2 * size_of::<i32>() + size_of::<u16>();
+        [&len.to_ne_bytes()[..], &SOL_UDP.to_ne_bytes(), &UDP_SEGMENT.to_ne_bytes(), &size.to_ne_bytes()].concat()
+    }
+
+    /// Whether the kernel cuts. One that does not know how would send one long datagram, so it is tried out.
+    pub(super) fn works() -> bool {
+        static WORKS: LazyLock<bool> = LazyLock::new(|| try_out().unwrap_or(false));
+        *WORKS
+    }
+
+    fn try_out() -> io::Result<bool> {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        socket.connect(socket.local_addr()?)?;
+        socket.set_read_timeout(Some(Duration::from_millis(100)))?;
+        send(&socket, &[b"1", b"2"])?;
+        Ok(socket.recv(&mut [0; 2])? == 1)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod sys {
+    use std::{io, net::UdpSocket};
+
+    pub(super) fn send(_: &UdpSocket, _: &[&[u8]]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(super) fn works() -> bool {
+        false
+    }
+}
