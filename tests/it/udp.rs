@@ -232,6 +232,19 @@ fn a_flush_that_cannot_wait_for_the_name_costs_no_document() {
 }
 
 #[test]
+fn a_flush_that_comes_while_the_name_is_looked_up_ends() {
+    let receiver = Receiver::bind("127.0.0.1:0");
+    for _ in 0..50 {
+        let recorder = sending_to(&format!("localhost:{}", receiver.address().port()));
+        recorder.begin_segment("report").close();
+        // Ends as soon as the lookup has begun.
+        let _ = recorder.flush(Duration::ZERO).wait();
+        assert_eq!(flushed(&recorder).emitted, 1);
+        assert_eq!(receiver.receive_name(), "report");
+    }
+}
+
+#[test]
 fn a_name_that_has_no_address_keeps_nobody_waiting_beyond_the_deadline() {
     let recorder = sending_to(&"does-not-exist.invalid:2000");
     for _ in 0..10 {

@@ -36,7 +36,7 @@ struct State {
     closed: bool,
     /// The thread has ended: nobody is there to answer a flush.
     ended: bool,
-    /// Something other than a document has happened.
+    /// Something other than a document has happened, and ends a wait for it.
     poked: bool,
 }
 
@@ -157,7 +157,7 @@ impl Queue {
         let mut state = self.lock();
         state.in_flight = 0;
         let mut pause = FIRST_PAUSE;
-        while state.datagrams.len() == 0 && !state.poked && !state.closed {
+        while state.datagrams.len() == 0 && state.flushes.is_empty() && !state.closed {
             if pause <= LAST_PAUSE {
                 state = self.changed.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0;
                 pause *= 2;
@@ -169,7 +169,6 @@ impl Queue {
         }
         std::mem::swap(&mut state.datagrams, batch);
         state.in_flight = batch.bytes();
-        state.poked = false;
         Work { flushes: std::mem::take(&mut state.flushes), closed: state.closed }
     }
 
