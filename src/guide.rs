@@ -1,4 +1,7 @@
 //! Pages for reading, with examples that are tests.
 
+#[doc = include_str!("docs/limits.md")]
+pub mod limits {}
+
 #[doc = include_str!("docs/sampling.md")]
 pub mod sampling {}
