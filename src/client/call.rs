@@ -5,7 +5,7 @@ use http::{HeaderMap, Method, StatusCode, Uri, header::HOST};
 use super::layer::Settings;
 use crate::{
     body::{Announced, Watch},
-    document::{AsError, Description, Namespace},
+    document::{AsError, Description, Exception, Namespace, text::MAX_VALUE},
     entity::{Entity, Subsegment},
     header::X_AMZN_TRACE_ID,
     w3c,
@@ -81,9 +81,15 @@ impl Call {
         let query = self.uri.query().filter(|query| !query.is_empty()).map(|query| format!("?{query}"));
         let credentials = self.uri.authority().and_then(|authority| authority.as_str().rsplit_once('@'));
         let credentials = credentials.map(|(credentials, _)| format!("{credentials}@"));
-        for secret in [query, credentials].into_iter().flatten() {
-            for exception in &mut description.exceptions {
-                exception.message = exception.message.replace(&secret, "");
+        let secrets: Vec<String> = [query, credentials].into_iter().flatten().collect();
+        for Exception { message, .. } in &mut description.exceptions {
+            // A message that was cut may end within a secret.
+            let is_cut = message.chars().count() == MAX_VALUE;
+            for secret in &secrets {
+                *message = message.replace(secret, "");
+                let end =
+                    is_cut.then(|| secret.char_indices().rev().find(|(end, _)| message.ends_with(&secret[..*end])));
+                message.truncate(message.len() - end.flatten().map_or(0, |(end, _)| end));
             }
         }
         description

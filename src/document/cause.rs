@@ -275,9 +275,19 @@ fn debug_name(error: &dyn Error) -> String {
 }
 
 /// The message of an exception: within X-Ray's limit, and without what is secret in URLs.
+///
+/// It is cut afterwards: a part of a secret would not be known as one.
 fn message(text: impl fmt::Display) -> String {
-    let text = bounded(text, MAX_VALUE);
-    if text.contains("://") { without_url_secrets(&text) } else { text }
+    const MAX_READ: usize = 8 * MAX_VALUE;
+    let mut text = bounded(text, MAX_READ);
+    if text.contains("://") {
+        if text.len() >= MAX_READ {
+            text.truncate(text.rfind("://").unwrap_or(text.len()));
+        }
+        text = without_url_secrets(&text);
+    }
+    text.truncate(cut(&text, MAX_VALUE).len());
+    text
 }
 
 /// Leaves out the credentials, query and fragment of every URL: clients such as reqwest put whole ones into their errors.

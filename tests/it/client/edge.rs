@@ -89,6 +89,29 @@ async fn broken_answers_are_remote_faults() {
     assert!(told.starts_with("fault null null | remote "), "{told}");
 }
 
+/// Fails with so many characters before the URL.
+async fn fail_after(before: usize, request: Request<()>) -> Result<Response<String>, std::io::Error> {
+    Err(std::io::Error::other(format!("{}{}", "-".repeat(before), request.uri())))
+}
+
+#[tokio::test]
+async fn an_error_that_is_cut_somewhere_in_its_url_tells_no_part_of_a_secret() {
+    let (recorder, documents) = recorder();
+    let segment = recorder.begin_segment("orders");
+    for before in 960..1_000 {
+        let client = XRayClientLayer::new().layer(service_fn(move |request| fail_after(before, request)));
+        let request = Request::get("http://reader:s3cret@shop/?token=s3cret").body(()).unwrap();
+        client.oneshot(request).in_entity(&segment).await.unwrap_err();
+    }
+    segment.close();
+    for (call, before) in documents.take_one().subsegments().zip(960_usize..) {
+        let (_, message) = call.exceptions().next().unwrap();
+        let cut: String = format!("{}http://shop/", "-".repeat(before)).chars().take(1_000).collect();
+        assert!(cut.starts_with(message), "{message}");
+        assert!(message.len() >= before, "{message}");
+    }
+}
+
 fn get() -> Request<()> {
     Request::get("http://pricing.internal/").body(()).unwrap()
 }
