@@ -12,7 +12,7 @@ use std::{
     ops::Deref,
 };
 
-use super::text::{MAX_STRING, MAX_VALUE};
+use super::text::{MAX_STRING, MAX_VALUE, cut};
 
 /// Exceptions kept of one chain; of a longer one, the last place goes to its root cause.
 const MAX_CHAIN: usize = 32;
@@ -320,7 +320,7 @@ fn bounded(text: impl fmt::Display, max: usize) -> String {
 
     impl Write for Bounded {
         fn write_str(&mut self, part: &str) -> fmt::Result {
-            let kept = super::text::cut(part, self.left);
+            let kept = cut(part, self.left);
             self.text.push_str(kept);
             self.left -= kept.chars().count();
             if kept.len() < part.len() { Err(fmt::Error) } else { Ok(()) }
