@@ -31,6 +31,9 @@ thread_local! {
 /// receiver with a default socket buffer would lose longer ones.
 ///
 /// Dropping the emitter lets the thread send what is queued and end; only [`shutdown`](Emitter::shutdown) waits for it.
+///
+/// Threads do not come along into a forked child, so its copy sends nothing: what is emitted there fills the queue, and
+/// is dropped and counted at the latest by a flush. A child that is to be traced builds a recorder of its own.
 pub struct UdpEmitter {
     queue: Arc<Queue>,
     max_document: usize,

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Condvar, Mutex, MutexGuard, PoisonError,
+        Condvar, Mutex, MutexGuard, PoisonError, TryLockError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -20,6 +20,8 @@ pub(super) struct Queue {
     state: Mutex<State>,
     changed: Condvar,
     max_bytes: usize,
+    /// The process that has the sending thread.
+    process: u32,
     pub(super) counters: Counters,
 }
 
@@ -85,12 +87,18 @@ pub(super) struct Work {
 
 impl Queue {
     pub(super) fn new(max_bytes: usize) -> Self {
-        Self { state: Mutex::default(), changed: Condvar::new(), max_bytes, counters: Counters::default() }
+        let (process, counters) = (std::process::id(), Counters::default());
+        Self { state: Mutex::default(), changed: Condvar::new(), max_bytes, process, counters }
     }
 
     /// Appends a datagram, or drops and counts it.
     pub(super) fn push(&self, datagram: &[u8]) {
-        let mut state = self.lock();
+        let mut state = match self.state.try_lock() {
+            Ok(state) => state,
+            Err(TryLockError::Poisoned(state)) => state.into_inner(),
+            Err(TryLockError::WouldBlock) if self.is_forked() => return self.counters.shutdown(1),
+            Err(TryLockError::WouldBlock) => self.lock(),
+        };
         if state.closed {
             drop(state);
             self.counters.shutdown(1);
@@ -109,6 +117,9 @@ impl Queue {
     }
 
     pub(super) fn request_flush(&self, deadline: Instant, close: bool) -> Flush {
+        if self.is_forked() {
+            return Flush::done(self.abandon_copy());
+        }
         let (flush, done) = Flush::pending();
         let mut state = self.lock();
         if state.ended {
@@ -125,8 +136,25 @@ impl Queue {
     }
 
     pub(super) fn close(&self) {
-        self.lock().closed = true;
-        self.poke();
+        if !self.is_forked() {
+            self.lock().closed = true;
+            self.poke();
+        }
+    }
+
+    /// Whether this is a copy in a forked child. The thread has not come along, and its lock may never open again.
+    fn is_forked(&self) -> bool {
+        std::process::id() != self.process
+    }
+
+    /// Drops and counts what a copy of the queue holds; how much that was.
+    fn abandon_copy(&self) -> usize {
+        let Ok(mut state) = self.state.try_lock() else { return 0 };
+        state.closed = true;
+        let left = state.datagrams.len();
+        state.datagrams.clear();
+        self.counters.shutdown(left as u64);
+        left
     }
 
     /// The thread ends; what it leaves behind is counted.
