@@ -229,8 +229,12 @@ impl IdSource {
         self.with(fastrand::Rng::f64)
     }
 
+    /// Begins the thread's generator anew: in a forked child it is a copy of the parent's, and of every other child's.
+    pub(crate) fn renew() {
+        let _ = RNG.try_with(|rng| rng.replace(fresh()));
+    }
+
     fn with<T>(&self, draw: fn(&mut fastrand::Rng) -> T) -> T {
-        thread_local!(static RNG: RefCell<fastrand::Rng> = RefCell::new(fresh()));
         match self {
             // While the thread ends its generator may be gone: a fresh one serves the last ids.
             Self::Thread => RNG.try_with(|rng| draw(&mut rng.borrow_mut())).unwrap_or_else(|_| draw(&mut fresh())),
@@ -239,10 +243,15 @@ impl IdSource {
     }
 }
 
+thread_local!(static RNG: RefCell<fastrand::Rng> = RefCell::new(fresh()));
+
 /// A generator with a seed from the operating system. fastrand's own is made of the time since boot and the thread's
 /// number, which machines of one image that start together can have in common.
 fn fresh() -> fastrand::Rng {
-    fastrand::Rng::with_seed(RandomState::new().build_hasher().finish())
+    let mut hasher = RandomState::new().build_hasher();
+    // The state goes along into a forked child, too.
+    hasher.write_u32(std::process::id());
+    fastrand::Rng::with_seed(hasher.finish())
 }
 
 const RANDOM_MASK: u128 = (1 << 96) - 1;

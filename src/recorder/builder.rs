@@ -154,6 +154,7 @@ impl RecorderBuilder {
         };
         #[cfg(not(feature = "centralized-sampling"))]
         let strategy = self.strategy;
+        IdSource::renew();
         let emitter = match self.emitter {
             Some(emitter) => emitter,
             None if !enabled => Box::new(Disabled),
