@@ -1,5 +1,8 @@
 //! Pages for reading, with examples that are tests.
 
+#[doc = include_str!("docs/faults.md")]
+pub mod faults {}
+
 #[doc = include_str!("docs/limits.md")]
 pub mod limits {}
 
