@@ -6,12 +6,13 @@ use axum::{Router, routing};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 use tower_xray::{
-    Recorder, Segment, Subsegment, XRayLayer, document::MAX_DOCUMENT, local::LocalDaemon, recorder::Stats,
+    Recorder, Segment, Subsegment, XRayLayer, document::MAX_DOCUMENT, emitter::InMemoryEmitter, local::LocalDaemon,
+    recorder::Stats,
 };
 
 use crate::{
     outline::{entities, exceptions, parents, text},
-    support::{exchange, get, serve},
+    support::{exchange, get, recorder_with, serve},
     udp::{PATIENCE, flushed, sending_to},
 };
 
@@ -75,15 +76,23 @@ fn ten_thousand_small_subsegments_are_all_there() {
 }
 
 #[test]
-fn two_hundred_levels_are_linked() {
+fn two_hundred_levels_are_linked_and_an_error_that_passes_them_is_described_once() {
+    let error = std::io::Error::other("lost");
     let (documents, _) = arrived(|segment, _| {
         let mut levels = vec![segment.begin_subsegment("level")];
         for _ in 1..200 {
             levels.push(levels[levels.len() - 1].begin_subsegment("level"));
         }
-        levels.into_iter().rev().for_each(Subsegment::close);
+        while let Some(level) = levels.pop() {
+            level.add_fault(&error);
+        }
     });
-    assert_eq!((entities(&documents).len(), cuts(&documents).len()), (201, 0));
+    let entities = entities(&documents);
+    assert_eq!((entities.len(), cuts(&documents).len()), (201, 0));
+    let described: Vec<&Value> = entities.iter().flat_map(|entity| exceptions(entity)).collect();
+    let [exception] = &described[..] else { panic!("{described:?}") };
+    let referring = entities.iter().filter(|entity| entity["cause"] == exception["id"]);
+    assert_eq!(referring.count(), 199);
 }
 
 #[test]
@@ -107,7 +116,7 @@ fn five_thousand_annotations_and_their_last_values_are_there_as_far_as_they_fit(
 
 /// A link of a chain of errors.
 #[derive(Debug)]
-struct Link(u32, Option<Box<Link>>);
+struct Link(u32, Option<Box<Self>>);
 
 impl fmt::Display for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -156,6 +165,20 @@ fn ten_megabytes_of_metadata_are_refused_counted_and_told() {
     });
     assert_eq!((cuts(&documents), stats.refused), (vec![r#""report" ["metadata"]"#.to_owned()], 2));
     assert_eq!(documents[0]["metadata"]["default"]["small"], 1);
+}
+
+#[test]
+fn what_is_said_of_a_cut_has_a_namespace_of_its_own() {
+    let emitter = InMemoryEmitter::new();
+    let (recorder, _) = recorder_with(|builder| builder.emitter(emitter.clone()));
+    let segment = recorder.begin_segment("report");
+    segment.add_metadata_in("tower_xray", "cut", "mine");
+    segment.add_metadata("large", "x".repeat(100_000));
+    segment.close();
+    let json = emitter.take().remove(0).to_json();
+    assert_eq!(json.matches(r#""tower_xray":"#).count(), 1, "{json}");
+    let metadata = &serde_json::from_str::<Value>(&json).unwrap()["metadata"];
+    assert_eq!(metadata.to_string(), r#"{"tower_xray":{"cut":["metadata"]},"tower_xray_":{"cut":"mine"}}"#);
 }
 
 /// A segment in which something is done `n` times.
