@@ -164,14 +164,17 @@ impl Recording {
 
     /// Sends what was not sampled, whatever its outcome.
     pub(super) fn keep(&self) {
+        // An open fate is decided while the tree is locked, so that the end of the segment does not decide it too.
+        let mut tree = self.tree();
         if self.swap_fate(Fate::Open, Fate::Sent) {
             self.recorder().count_captured();
-            self.describe_segment(|tree, index| tree.annotate(index, CAPTURED, &"kept".into()));
+            tree.annotate(SEGMENT, CAPTURED, &"kept".into());
         }
     }
 
     /// Sends nothing of what has not been sent yet.
     pub(super) fn discard(&self) {
+        let _tree = self.tree();
         if !self.swap_fate(Fate::Open, Fate::Dropped) && self.swap_fate(Fate::Sent, Fate::Dropped) {
             self.recorder().count_discarded();
         }
