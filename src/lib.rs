@@ -45,6 +45,7 @@ pub mod local;
 pub mod recorder;
 pub mod sampling;
 pub mod server;
+mod sync;
 pub mod w3c;
 
 pub use self::{

@@ -3,9 +3,11 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
     task::{Context, Poll, Waker},
 };
+
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// A future that ends when an emitter has sent what it had, or at its deadline. Its output counts what was left.
 ///

@@ -28,6 +28,8 @@
 
 mod guard;
 mod metadata;
+#[cfg(all(test, loom))]
+mod models;
 mod recording;
 
 use std::{

@@ -2,10 +2,7 @@
 
 use std::{
     cell::RefCell,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU8, Ordering::Relaxed},
-    },
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
@@ -15,6 +12,11 @@ use crate::{
     header::TraceHeader,
     id::{SegmentId, TraceId},
     recorder::{Recorder, clock::Moment},
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU8, Ordering::Relaxed},
+        thread_local,
+    },
 };
 
 /// The annotation that says why a segment that was not sampled has been sent.

@@ -1,17 +1,20 @@
 //! The queue between the request path and the sending thread: bytes, a bound, and counters.
 
 use std::{
-    sync::{
-        Condvar, Mutex, MutexGuard, PoisonError, TryLockError,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{PoisonError, TryLockError},
     time::{Duration, Instant},
 };
 
 use super::super::{Dropped, EmitterStats, Flush, FlushDone};
+use crate::sync::{
+    Condvar, Mutex, MutexGuard,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 /// The thread looks for new documents this often while there are some, and less and less often when there are none.
-const FIRST_PAUSE: Duration = Duration::from_millis(1);
+///
+/// A model has no time, so that it sleeps at once there.
+const FIRST_PAUSE: Duration = if cfg!(all(test, loom)) { Duration::MAX } else { Duration::from_millis(1) };
 /// After a pause this long without a document it sleeps until it is woken.
 const LAST_PAUSE: Duration = Duration::from_millis(64);
 
@@ -76,13 +79,6 @@ impl Datagrams {
 pub(super) struct FlushRequest {
     pub(super) deadline: Instant,
     pub(super) done: FlushDone,
-}
-
-/// What the thread has to do next.
-#[derive(Debug)]
-pub(super) struct Work {
-    pub(super) flushes: Vec<FlushRequest>,
-    pub(super) closed: bool,
 }
 
 impl Queue {
@@ -157,19 +153,6 @@ impl Queue {
         left
     }
 
-    /// The thread ends; what it leaves behind is counted.
-    pub(super) fn end(&self) {
-        let mut state = self.lock();
-        state.closed = true;
-        state.ended = true;
-        let left = state.datagrams.len();
-        state.datagrams.clear();
-        let flushes = std::mem::take(&mut state.flushes);
-        drop(state);
-        self.counters.shutdown(left as u64);
-        flushes.into_iter().for_each(|flush| flush.done.finish(left));
-    }
-
     /// Wakes the thread for something other than a document.
     pub(super) fn poke(&self) {
         let mut state = self.lock();
@@ -179,8 +162,32 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Waits until there is something to do, and swaps `batch` for what has gathered.
-    pub(super) fn next(&self, batch: &mut Datagrams) -> Work {
+    /// The life of the thread: hands over what has gathered and who waits for it, until the queue is closed.
+    pub(super) fn serve(&self, mut send: impl FnMut(&Datagrams, &mut Vec<FlushRequest>)) {
+        struct End<'a>(&'a Queue);
+
+        impl Drop for End<'_> {
+            fn drop(&mut self) {
+                self.0.end();
+            }
+        }
+
+        let _end = End(self);
+        let mut batch = Datagrams::default();
+        loop {
+            let (mut flushes, closed) = self.next(&mut batch);
+            send(&batch, &mut flushes);
+            for flush in flushes {
+                flush.done.finish(0);
+            }
+            if closed {
+                return;
+            }
+        }
+    }
+
+    /// Waits until there is something to do, and swaps `batch` for what has gathered. True if that is the last.
+    fn next(&self, batch: &mut Datagrams) -> (Vec<FlushRequest>, bool) {
         batch.clear();
         let mut state = self.lock();
         state.in_flight = 0;
@@ -197,7 +204,20 @@ impl Queue {
         }
         std::mem::swap(&mut state.datagrams, batch);
         state.in_flight = batch.bytes();
-        Work { flushes: std::mem::take(&mut state.flushes), closed: state.closed }
+        (std::mem::take(&mut state.flushes), state.closed)
+    }
+
+    /// The thread ends; what it leaves behind is counted.
+    fn end(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.ended = true;
+        let left = state.datagrams.len();
+        state.datagrams.clear();
+        let flushes = std::mem::take(&mut state.flushes);
+        drop(state);
+        self.counters.shutdown(left as u64);
+        flushes.into_iter().for_each(|flush| flush.done.finish(left));
     }
 
     /// How full it is, up to 1, if the thread's batch has so many bytes left.
@@ -282,3 +302,187 @@ macro_rules! counters {
 }
 
 counters!(overflow refused unresolved would_block too_large io shutdown);
+
+#[cfg(all(test, loom))]
+mod models {
+    use std::sync::Arc;
+
+    use loom::{model, thread};
+
+    use super::*;
+    use crate::sync::atomic::AtomicBool;
+
+    /// Longer than a model takes.
+    fn later() -> Instant {
+        Instant::now() + Duration::from_secs(3600)
+    }
+
+    /// A queue, the thread that serves it, and what that has sent.
+    struct Served {
+        queue: Arc<Queue>,
+        sent: Arc<Mutex<Vec<Vec<u8>>>>,
+        sender: thread::JoinHandle<()>,
+    }
+
+    impl Served {
+        fn new(max_bytes: usize) -> Self {
+            Self::with(max_bytes, |_| {})
+        }
+
+        /// Does something before each batch.
+        fn with(max_bytes: usize, before: impl Fn(&Queue) + 'static) -> Self {
+            let queue = Arc::new(Queue::new(max_bytes));
+            let sent = Arc::new(Mutex::new(Vec::new()));
+            let sender = thread::spawn({
+                let (queue, sent) = (queue.clone(), sent.clone());
+                move || {
+                    queue.serve(|batch, flushes| {
+                        before(&queue);
+                        if !queue.checkpoint(batch.len(), flushes) {
+                            sent.lock().unwrap().extend(batch.iter().map(<[u8]>::to_vec));
+                            queue.counters.emitted(batch.len() as u64);
+                        }
+                    });
+                }
+            });
+            Self { queue, sent, sender }
+        }
+
+        fn push(&self, datagram: &'static [u8]) -> thread::JoinHandle<()> {
+            let queue = self.queue.clone();
+            thread::spawn(move || queue.push(datagram))
+        }
+
+        /// What was sent until the queue was closed, in order, and what was dropped.
+        fn close(self) -> (Vec<Vec<u8>>, Dropped) {
+            self.queue.close();
+            self.sender.join().unwrap();
+            let mut sent = std::mem::take(&mut *self.sent.lock().unwrap());
+            sent.sort();
+            let stats = self.queue.counters.stats();
+            assert_eq!(stats.emitted, sent.len() as u64);
+            (sent, stats.dropped)
+        }
+    }
+
+    #[test]
+    fn every_datagram_is_sent_once() {
+        model(|| {
+            let served = Served::new(100);
+            let producer = served.push(b"a");
+            served.queue.push(b"b");
+            producer.join().unwrap();
+            let (sent, dropped) = served.close();
+            assert_eq!((sent, dropped.total()), (vec![b"a".to_vec(), b"b".to_vec()], 0));
+        });
+    }
+
+    #[test]
+    fn a_datagram_wakes_the_thread() {
+        model(|| {
+            let served = Served::new(100);
+            let producer = served.push(b"a");
+            served.queue.push(b"b");
+            producer.join().unwrap();
+            // Nothing else happens until both have been sent.
+            while served.sent.lock().unwrap().len() < 2 {
+                thread::yield_now();
+            }
+            served.close();
+        });
+    }
+
+    #[test]
+    fn a_flush_ends_after_what_was_pushed_before_it() {
+        model(|| {
+            let served = Served::new(100);
+            let producer = served.push(b"a");
+            served.queue.push(b"b");
+            assert_eq!(served.queue.request_flush(later(), false).wait(), 0);
+            assert!(served.sent.lock().unwrap().contains(&b"b".to_vec()));
+            producer.join().unwrap();
+            assert_eq!(served.close().0.len(), 2);
+        });
+    }
+
+    #[test]
+    fn a_flush_ends_although_the_thread_waits_for_something_else() {
+        model(|| {
+            let looked_up = Arc::new(AtomicBool::new(false));
+            let served = Served::with(100, {
+                let looked_up = looked_up.clone();
+                move |queue| {
+                    while !looked_up.load(Relaxed) {
+                        queue.wait_for_poke(later());
+                    }
+                }
+            });
+            served.queue.push(b"a");
+            let lookup = thread::spawn({
+                let queue = served.queue.clone();
+                move || {
+                    looked_up.store(true, Relaxed);
+                    queue.poke();
+                }
+            });
+            assert_eq!(served.queue.request_flush(later(), false).wait(), 0);
+            lookup.join().unwrap();
+            assert_eq!(served.close().0.len(), 1);
+        });
+    }
+
+    #[test]
+    fn what_comes_while_the_queue_closes_is_sent_or_counted() {
+        model(|| {
+            let served = Served::new(100);
+            let producer = served.push(b"a");
+            served.queue.push(b"b");
+            assert_eq!(served.queue.request_flush(later(), true).wait(), 0);
+            producer.join().unwrap();
+            let (sent, dropped) = served.close();
+            assert!(sent.contains(&b"b".to_vec()));
+            assert_eq!((sent.len() as u64 + dropped.shutdown, dropped.total()), (2, dropped.shutdown));
+        });
+    }
+
+    #[test]
+    fn what_is_left_at_the_deadline_is_counted() {
+        model(|| {
+            let served = Served::new(100);
+            let producer = served.push(b"a");
+            served.queue.push(b"b");
+            let left = served.queue.request_flush(Instant::now(), true).wait() as u64;
+            producer.join().unwrap();
+            let (sent, dropped) = served.close();
+            assert_eq!((sent.len() as u64 + dropped.shutdown, dropped.total()), (2, dropped.shutdown));
+            assert!(left <= dropped.shutdown);
+        });
+    }
+
+    #[test]
+    fn flushes_of_several_threads_end() {
+        model(|| {
+            let served = Served::new(100);
+            let other = thread::spawn({
+                let queue = served.queue.clone();
+                move || queue.request_flush(later(), true).wait()
+            });
+            assert_eq!(served.queue.request_flush(later(), false).wait(), 0);
+            assert_eq!(other.join().unwrap(), 0);
+            served.close();
+        });
+    }
+
+    #[test]
+    fn what_does_not_fit_is_counted() {
+        model(|| {
+            let served = Served::new(2);
+            let producer = served.push(b"aa");
+            served.queue.push(b"bb");
+            producer.join().unwrap();
+            let (sent, dropped) = served.close();
+            assert!(!sent.is_empty());
+            assert_eq!((sent.len() as u64 + dropped.overflow, dropped.total()), (2, dropped.overflow));
+        });
+    }
+}

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     connection::{Connection, Outcome, Sent},
-    queue::{Counters, Datagrams, FlushRequest, Queue, Work},
+    queue::{Counters, Datagrams, FlushRequest, Queue},
     together,
 };
 
@@ -40,30 +40,13 @@ impl Pace {
 
 /// Sends until the queue is closed.
 pub(super) fn run(queue: &Queue, mut connection: Connection) {
-    struct End<'a>(&'a Queue);
-
-    impl Drop for End<'_> {
-        fn drop(&mut self) {
-            self.0.end();
-        }
-    }
-
-    let _end = End(queue);
-    let mut batch = Datagrams::default();
     let mut train = Train::default();
-    loop {
-        let Work { mut flushes, closed } = queue.next(&mut batch);
-        let abandoned = wait_for_address(queue, &mut connection, &batch, &mut flushes);
-        if !abandoned && !queue.checkpoint(batch.len(), &mut flushes) {
-            send_all(queue, &mut connection, &batch, &mut train, &mut flushes);
+    queue.serve(|batch, flushes| {
+        let abandoned = wait_for_address(queue, &mut connection, batch, flushes);
+        if !abandoned && !queue.checkpoint(batch.len(), flushes) {
+            send_all(queue, &mut connection, batch, &mut train, flushes);
         }
-        for flush in flushes {
-            flush.done.finish(0);
-        }
-        if closed {
-            return;
-        }
-    }
+    });
 }
 
 /// Lets the first lookup of a host name end before anything is sent.
