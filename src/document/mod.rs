@@ -37,7 +37,7 @@ pub use self::{
     tree::Namespace,
 };
 pub(crate) use self::{
-    cause::{Description, Exception},
+    cause::Description,
     segment::Kind,
     serialize::Service,
     split::MAX_DEPTH,

@@ -168,13 +168,13 @@ impl Recorder {
     }
 
     /// Leaves the decision open that a header has made, if that is one too many in this second.
-    pub(crate) fn limit_forced(&self, incoming: Option<TraceHeader>, limit: &Reservoir) -> Option<TraceHeader> {
-        let header = incoming?;
-        if header.decision().made() != Some(true) || limit.take(self.0.clock.since_epoch().as_secs()) {
-            return Some(header);
+    pub(crate) fn limit_forced(&self, incoming: &mut Option<TraceHeader>, limit: &Reservoir) {
+        let Some(header) = incoming.take_if(|header| header.decision().made() == Some(true)) else { return };
+        let allowed = limit.take(self.0.clock.since_epoch().as_secs());
+        if !allowed {
+            self.0.counters.limit_forced();
         }
-        self.0.counters.limit_forced();
-        Some(header.with_decision(SamplingDecision::Unknown))
+        *incoming = Some(if allowed { header } else { header.with_decision(SamplingDecision::Unknown) });
     }
 
     pub(crate) fn count_limited_name(&self) {

@@ -78,15 +78,16 @@ impl Exchange {
         }
         let asked = incoming.as_ref().is_some_and(|header| header.decision() == SamplingDecision::Requested);
         let same = incoming.as_ref().filter(|header| header.parent().is_none()).and(inbound.root_only());
-        let incoming = match trust {
+        let mut incoming = match trust {
             Trust::All | Trust::None => incoming,
             Trust::IdsOnly => incoming.map(|header| header.with_decision(SamplingDecision::Unknown)),
         };
         let decided = config.decide.as_ref().and_then(|decide| decide(parts));
-        let incoming = match &config.forced {
-            Some(limit) if outermost && decided.is_none() => config.recorder.limit_forced(incoming, limit),
-            _ => incoming,
-        };
+        if let Some(limit) = &config.forced {
+            if outermost && decided.is_none() {
+                config.recorder.limit_forced(&mut incoming, limit);
+            }
+        }
         let name = config.naming.name(&inbound, &config.recorder);
         let mut begun = config.recorder.begin(
             &name,
@@ -243,17 +244,17 @@ impl Drop for Exchange {
         if !self.watched {
             return;
         }
-        let panicking = thread::panicking();
         // hyper does not ask a body for its end when it knows that there is nothing more to come.
         let ended = |progress: Progress| {
             progress.bodiless
-                || progress.events && progress.wanted && !panicking
+                || progress.events && progress.wanted && !thread::panicking()
                 || progress.expected.is_some_and(|expected| progress.sent >= expected)
         };
         if self.response.is_some_and(ended) {
             self.complete();
         }
         let replaced = self.response.is_some_and(|progress| !progress.wanted);
+        let panicking = thread::panicking();
         let Some(segment) = self.end(!replaced && !panicking, panicking) else { return };
         if let Some(Progress { expected, wanted: false, .. }) = self.response {
             // Nobody has begun to send the body: a layer outside has put another response in its place.

@@ -32,6 +32,9 @@
 //! | the handler panics | fault, with the panic as cause; it goes on unwinding |
 //! | the service or the body returns an error | fault, with the error as cause |
 //!
+//! A response that lasts, such as a stream of events, can tell of its segment while it is open:
+//! [`Entity::send_in_progress`](crate::Entity::send_in_progress).
+//!
 //! # Where to put the layer
 //!
 //! Outside of what should be part of the segment's time: compression, timeouts, authentication. A `CatchPanicLayer`
@@ -41,8 +44,8 @@
 //!
 //! # What a segment tells
 //!
-//! Method, URL without query and credentials, user agent, and the client's address: the first of `X-Forwarded-For`, or
-//! the peer's, which axum tells with `into_make_service_with_connect_info::<SocketAddr>()` only. The host is that of the
+//! Method, URL without query and credentials, user agent, and the client's address: the first of `X-Forwarded-For`
+//! ([`forwarded_hops`](XRayLayer::forwarded_hops) takes one that clients cannot make up), or the peer's, which axum tells with `into_make_service_with_connect_info::<SocketAddr>()` only. The host is that of the
 //! URL or the `Host` header, and `unknown` without either.
 //!
 //! # Customization
@@ -55,6 +58,7 @@
 //! let layer = XRayLayer::new(Naming::by_host("*.example.com", "orders")?, recorder)
 //!     .skip(|request| request.uri.path() == "/healthz")
 //!     .trust(Trust::IdsOnly)
+//!     .forwarded_hops(1)
 //!     .response_header(false);
 //! # Ok(())
 //! # }

@@ -75,17 +75,17 @@ impl Naming {
         match &self.0 {
             Kind::Fixed(name) => Cow::Borrowed(name.as_str()),
             Kind::ByHost { pattern, fallback, hosts } => {
-                let Some(host) = inbound.target().host.and_then(|host| host_match(pattern, host)) else {
-                    return Cow::Borrowed(fallback.as_str());
-                };
-                if !hosts.admit(host) {
-                    recorder.count_limited_name();
-                    return Cow::Borrowed(fallback.as_str());
-                }
-                // One service has one name, however its clients write it.
-                match host.bytes().any(|byte| byte.is_ascii_uppercase()) {
-                    true => host.to_ascii_lowercase().into(),
-                    false => Cow::Borrowed(host),
+                match inbound.target().host.and_then(|host| host_match(pattern, host)) {
+                    Some(host) if !hosts.admit(host) => {
+                        recorder.count_limited_name();
+                        Cow::Borrowed(fallback.as_str())
+                    }
+                    // One service has one name, however its clients write it.
+                    Some(host) if host.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+                        host.to_ascii_lowercase().into()
+                    }
+                    Some(host) => Cow::Borrowed(host),
+                    None => Cow::Borrowed(fallback.as_str()),
                 }
             }
             Kind::By(name) => Cow::Owned(name(inbound.parts)),
