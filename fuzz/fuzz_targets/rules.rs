@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
@@ -87,12 +87,15 @@ fuzz_target!(|input: Input<'_>| {
         }
         Input::Built { rules, default: (reservoir, rate) } => {
             let mut builder = Rules::builder().default_rule(Rule::default().reservoir(reservoir).fixed_rate(rate));
+            let mut first = None;
             for (name, [service, host, method, path], reservoir, rate) in rules {
                 let rule = Rule::new(name).service_name(service).host(host).http_method(method).url_path(path);
+                let matches = rule.matches(&request(0.0));
+                first = first.or(matches.then_some(name));
                 builder = builder.rule(rule.reservoir(reservoir).fixed_rate(rate));
             }
             match builder.build() {
-                Ok(rules) => decide(rules),
+                Ok(rules) => assert_eq!(decide(rules), first.unwrap_or("Default"), "the first that matches decides"),
                 Err(error) => assert!(!error.to_string().is_empty()),
             }
         }
@@ -126,7 +129,7 @@ fn check(text: &str) {
         Ok(rules) => {
             assert!(central.is_ok(), "the local daemon takes what the SDK takes: {central:?}");
             bounds(&serde_json::from_str(text.trim_start_matches('\u{feff}')).expect("it has been read"));
-            decide(rules);
+            assert!((1..=32).contains(&decide(rules).chars().count()));
         }
         Err(error) => assert!(!error.to_string().is_empty()),
     }
@@ -146,22 +149,20 @@ fn bounds(file: &Value) {
     }
 }
 
-/// Rules that have been taken decide, and have names.
-fn decide(rules: Rules) {
+fn request(random: f64) -> SamplingRequest<'static> {
+    SamplingRequest::new("orders", Duration::from_secs(1), random)
+        .host("shop.example.com:80")
+        .http_method("GET")
+        .url_path("/a/b")
+}
+
+/// Which of the rules decides; every one has a name of its own.
+fn decide(rules: Rules) -> String {
     let strategy = LocalizedStrategy::new(rules);
-    for random in [0.0, 0.999] {
-        let request = SamplingRequest::new("orders", Duration::from_secs(1), random)
-            .host("shop.example.com:80")
-            .http_method("GET")
-            .url_path("/a/b");
-        let decision = strategy.decide(&request);
-        let name = decision.rule_name().expect("the default rule matches everything");
-        assert!((1..=32).contains(&name.chars().count()), "{name:?}");
-    }
+    let [first, second] = [0.0, 0.999].map(|random| strategy.decide(&request(random)));
+    assert_eq!(first.rule_name(), second.rule_name());
     let stats = strategy.stats();
-    let mut names: Vec<_> = stats.rules.iter().map(|rule| rule.name.clone()).collect();
-    let all = names.len();
-    names.sort_unstable();
-    names.dedup();
-    assert_eq!(names.len(), all, "every name is there once: {names:?}");
+    let names: BTreeSet<_> = stats.rules.iter().map(|rule| &rule.name).collect();
+    assert_eq!(names.len(), stats.rules.len(), "{names:?}");
+    first.rule_name().expect("the default rule matches everything").to_owned()
 }

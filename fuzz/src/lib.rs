@@ -218,8 +218,7 @@ impl Serialize for Data {
     }
 }
 
-/// An error as a program may have it: any text, any name, and other errors behind it.
-#[derive(Debug)]
+/// An error as a program may have it: any text, also as its `Debug` text, and other errors behind it.
 pub struct Failure {
     text: String,
     source: Option<Box<Failure>>,
@@ -231,6 +230,12 @@ impl Failure {
         let wrap =
             |source: Option<Self>, text: &String| Some(Self { text: text.clone(), source: source.map(Box::new) });
         texts.iter().rev().fold(None, wrap)
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
