@@ -30,6 +30,7 @@ enum Datagram<'a> {
 struct Entity<'a> {
     fields: Vec<(&'a str, Value)>,
     children: Vec<Entity<'a>>,
+    /// Above it; parsers take 63 of them.
     levels: u8,
 }
 
@@ -90,7 +91,7 @@ impl<'a> Arbitrary<'a> for Entity<'a> {
                 children.push(input.arbitrary()?);
             }
         }
-        Ok(Self { fields, children, levels: if input.ratio(1, 16)? { input.arbitrary()? } else { 0 } })
+        Ok(Self { fields, children, levels: if input.ratio(1, 16)? { input.int_in_range(0..=70)? } else { 0 } })
     }
 }
 
@@ -156,9 +157,9 @@ impl Entity<'_> {
         }
         for _ in 0..self.levels {
             *number += 1;
-            entity = json!({
-                "name": "level", "id": format!("{number:016x}"), "start_time": 1, "end_time": 2, "subsegments": [entity],
-            });
+            let mut above = json!({ "name": "level", "id": format!("{number:016x}"), "start_time": 1, "end_time": 2 });
+            above["subsegments"] = Value::Array(vec![entity]);
+            entity = above;
         }
         entity
     }
