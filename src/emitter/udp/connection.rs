@@ -137,11 +137,13 @@ impl Connection {
                 self.longest_together = together::longest(datagrams) - 1;
                 Outcome::Apart
             }
-            // The network may have changed: start over with a new socket, but not for every datagram.
-            Outcome::Failed if self.socket.take().is_some() => {
-                self.next_connect = now + RETRY_AFTER;
-                self.current += 1;
+            Outcome::Failed => {
                 self.doubt_name(now);
+                // The network may have changed: start over with a new socket, but not for every datagram.
+                if self.socket.take().is_some() {
+                    self.next_connect = now + RETRY_AFTER;
+                    self.current += 1;
+                }
                 outcome
             }
             _ => outcome,
