@@ -34,7 +34,7 @@ mod unix {
     use tower_xray::{Recorder, sampling::SampleAll};
 
     const PATIENCE: Duration = Duration::from_secs(30);
-    const CHILDREN: usize = 200;
+    const CHILDREN: usize = 100;
     /// Documents of a child that it sends by a recorder of its own.
     const OWN: usize = 3;
 

@@ -51,13 +51,14 @@ fn child() {
     fs::write("/etc/gai.conf", "reload yes\n").unwrap();
     fs::write("/etc/host.conf", "multi on\n").unwrap();
     run("ip link set lo up");
-    let tests: [(&str, fn()); 8] = [
+    let tests: [(&str, fn()); 9] = [
         ("dies and comes back elsewhere", dies_and_comes_back_elsewhere),
         ("has no address at first", has_no_address_at_first),
         ("has a silent name service", has_a_silent_name_service),
         ("listens at IPv4 only", || listens_at_one_family("reload yes\n", false)),
         ("listens at IPv6 only", || listens_at_one_family("reload yes\nprecedence ::ffff:0:0/96 100\n", true)),
         ("cannot be reached", cannot_be_reached),
+        ("leaves a network that cannot be reached", leaves_a_network_that_cannot_be_reached),
         ("loses its first address", loses_its_first_address),
         ("stalls", stalls),
     ];
@@ -238,7 +239,8 @@ fn has_no_address_at_first() {
 fn has_a_silent_name_service() {
     let _silent = UdpSocket::bind("127.0.0.1:53").unwrap();
     let mut program = Program::sending_to("silent:2000");
-    program.report(100, 0);
+    program.report(300, 20_000);
+    assert!(program.recorder.stats().dropped.overflow > 0);
     program.shuts_down_in_time();
 }
 
@@ -275,6 +277,20 @@ fn cannot_be_reached() {
     run("ip addr add 10.71.0.1/32 dev lo");
     let receiver = Receiver::bind([10, 71, 0, 1]);
     program.report_until_received(&receiver);
+    program.ends_well(&receiver);
+}
+
+fn leaves_a_network_that_cannot_be_reached() {
+    resolve("leaves", &["10.74.0.1"]);
+    let mut program = Program::sending_to("leaves:2000");
+    program.report(10, 0);
+    let stats = program.settle();
+    assert_eq!((stats.dropped.io, stats.dropped.total()), (10, 10));
+    resolve("leaves", &["127.0.4.1"]);
+    let receiver = Receiver::bind([127, 0, 4, 1]);
+    let began = Instant::now();
+    program.report_until_received(&receiver);
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     program.ends_well(&receiver);
 }
 
