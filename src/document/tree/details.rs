@@ -172,7 +172,7 @@ impl Tree {
         }
         self.node_mut(index).last_attribute = place;
         if self.lookup.is_some() {
-            let (id, name) = (self.node(index).id, self.name(&detail).map(owned));
+            let (id, name) = (self.node(index).id, self.name(&detail));
             let known = self.lookup.as_mut().and_then(|lookup| lookup.get_mut(&id));
             if let (Some(known), Some(name)) = (known, name) {
                 known.insert(name, place);
@@ -184,30 +184,38 @@ impl Tree {
     ///
     /// Keys that differ by case only would become one in the collector, so they are one here.
     fn find(&mut self, index: Index, namespace: Option<&str>, key: &str) -> Option<Index> {
-        let mut places = self.places(index);
-        let same = |place: &Index| {
-            let name = self.name(&self.attributes[*place as usize].detail);
-            name.is_some_and(|(other, old)| other == namespace && old.eq_ignore_ascii_case(key))
-        };
-        let found = places.by_ref().take(FEW).find(same);
-        if found.is_some() || places.next().is_none() {
-            return found;
+        let mut place = self.node(index).first_attribute;
+        for _ in 0..FEW {
+            // There is nothing at the end of the chain.
+            let Attribute { next, detail, .. } = self.attributes.get(place as usize)?;
+            let same = match (detail, namespace) {
+                (Detail::Annotation { key: old, .. }, None) => self.str(*old).eq_ignore_ascii_case(key),
+                (Detail::Metadata { namespace: other, key: old, .. }, Some(namespace)) => {
+                    self.str(*other) == namespace && self.str(*old).eq_ignore_ascii_case(key)
+                }
+                _ => false,
+            };
+            if same {
+                return Some(place);
+            }
+            place = *next;
         }
-        drop(places);
+        if place == NONE {
+            return None;
+        }
         let id = self.node(index).id;
         if !self.lookup.as_ref().is_some_and(|lookup| lookup.contains_key(&id)) {
-            let name = |place: Index| self.name(&self.attributes[place as usize].detail).map(owned);
-            let known = self.places(index).filter_map(|place| Some((name(place)?, place))).collect();
+            let known = |place: Index| Some((self.name(&self.attributes[place as usize].detail)?, place));
+            let known = self.places(index).filter_map(known).collect();
             self.lookup.get_or_insert_default().insert(id, known);
         }
-        self.lookup.as_ref()?.get(&id)?.get(&owned((namespace, key))).copied()
+        self.lookup.as_ref()?.get(&id)?.get(&name(namespace, key)).copied()
     }
 
-    /// What tells this annotation or metadata apart from others: namespace and key.
-    fn name(&self, detail: &Detail) -> Option<(Option<&str>, &str)> {
+    fn name(&self, detail: &Detail) -> Option<Name> {
         match detail {
-            Detail::Annotation { key, .. } => Some((None, self.str(*key))),
-            Detail::Metadata { namespace, key, .. } => Some((Some(self.str(*namespace)), self.str(*key))),
+            Detail::Annotation { key, .. } => Some(name(None, self.str(*key))),
+            Detail::Metadata { namespace, key, .. } => Some(name(Some(self.str(*namespace)), self.str(*key))),
             _ => None,
         }
     }
@@ -217,6 +225,6 @@ impl Tree {
     }
 }
 
-fn owned((namespace, key): (Option<&str>, &str)) -> Name {
+fn name(namespace: Option<&str>, key: &str) -> Name {
     (namespace.map(str::to_owned), key.to_ascii_lowercase())
 }
