@@ -64,6 +64,14 @@ fn record_nested_subsegments(bencher: Bencher<'_, '_>, count: usize) {
     });
 }
 
+/// One value of so many bytes, on a segment of its own.
+#[divan::bench(args = [100, 1_000, 10_000])]
+fn record_metadata(bencher: Bencher<'_, '_>, bytes: usize) {
+    let recorder = recorder(Discard);
+    let value = "x".repeat(bytes);
+    bencher.counter(BytesCount::new(bytes)).bench_local(|| recorder.begin_segment("report").add_metadata("m", &value));
+}
+
 /// A segment with subsegments and their metadata, of about so many bytes.
 fn large(recorder: &Recorder, bytes: usize) {
     let segment = recorder.begin_segment("report");

@@ -1,4 +1,4 @@
-//! Requests in process: nanoseconds, allocations, and CPU time of other threads. Runs in a process for each contestant.
+//! Requests in process: nanoseconds, and CPU time of other threads. Runs in a process for each contestant.
 
 use std::{
     net::{SocketAddr, UdpSocket},
@@ -13,9 +13,11 @@ use tower::Service;
 use tower_xray::{Recorder, XRayLayer, emitter::InMemoryEmitter, sampling::SampleAll};
 
 use crate::{
+    callgrind::counted,
     contestant::{Contestant, recorder},
     pass_through::request,
-    process::{background_cpu, memory, own_cpu, paced},
+    proc::{cpu, memory},
+    process::paced,
 };
 
 /// 20,000 requests/s: what a batch exporter's queue has room for, so that nobody is fast by dropping.
@@ -31,6 +33,9 @@ const SMALL_PERIOD: Duration = Duration::from_millis(1);
 
 const RECORDERS: usize = 200;
 
+/// Linux cuts it.
+const NAME: &str = env!("CARGO_PKG_NAME");
+
 /// A router that is called often has its state already.
 fn ready(router: Router) -> Router {
     router.with_state(())
@@ -45,13 +50,23 @@ fn call(router: &mut Router) {
     assert!(pin!(body).poll(&mut cx).is_ready());
 }
 
+/// CPU time of this program's first thread, which has its name.
+fn main_thread() -> Duration {
+    cpu("self", |thread| NAME.starts_with(thread))
+}
+
+/// CPU time of all others.
+fn background() -> Duration {
+    cpu("self", |thread| !NAME.starts_with(thread))
+}
+
 /// So many requests, for callgrind.
 pub(crate) fn count(contestant: &Contestant, daemon: SocketAddr, requests: usize) {
     let mut router = ready((contestant.start)(daemon).router);
-    (0..requests).for_each(|_| call(&mut router));
+    counted(requests, || call(&mut router));
 }
 
-/// Prints nanoseconds and allocations of a request, and nanoseconds of other threads' CPU time.
+/// Prints nanoseconds of a request, and those of other threads' CPU time.
 pub(crate) fn time(contestant: &Contestant, daemon: SocketAddr) {
     let mut router = ready((contestant.start)(daemon).router);
     let mut times = Vec::new();
@@ -61,22 +76,21 @@ pub(crate) fn time(contestant: &Contestant, daemon: SocketAddr) {
         times.push(start.elapsed() / BURST);
     };
     paced(WARM_UP, PERIOD, &mut burst);
-    let before = background_cpu();
+    let before = background();
     paced(BURSTS, PERIOD, &mut burst);
-    let background = (background_cpu() - before).as_nanos() as f64 / f64::from(BURST * BURSTS);
+    let background = (background() - before).as_nanos() as f64 / f64::from(BURST * BURSTS);
     times.drain(..WARM_UP as usize);
     times.sort_unstable();
-    let allocations = allocation_counter::measure(|| call(&mut router)).count_total;
-    println!("{} {allocations} {background}", times[times.len() / 2].as_nanos());
+    println!("{} {background}", times[times.len() / 2].as_nanos());
 }
 
 /// Sends documents at a high rate; prints how much CPU time of other threads each has taken.
 pub(crate) fn deliver(contestant: &Contestant, daemon: SocketAddr) {
     let started = (contestant.start)(daemon);
     let mut router = ready(started.router);
-    let before = background_cpu();
+    let before = background();
     paced(DELIVERED / SMALL_BURST, SMALL_PERIOD, || (0..SMALL_BURST).for_each(|_| call(&mut router)));
-    let background = background_cpu() - before;
+    let background = background() - before;
     (started.finish)();
     println!("{}", background.as_nanos() as f64 / f64::from(DELIVERED));
 }
@@ -90,11 +104,11 @@ pub(crate) fn send(daemon: SocketAddr) {
     let datagram = format!("{{\"format\":\"json\",\"version\":1}}\n{}", emitter.take()[0].to_json());
     let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback");
     socket.connect(daemon).expect("loopback");
-    let before = own_cpu();
+    let before = main_thread();
     paced(DELIVERED / SMALL_BURST, SMALL_PERIOD, || {
         (0..SMALL_BURST).for_each(|_| drop(socket.send(datagram.as_bytes())));
     });
-    println!("{}", (own_cpu() - before).as_nanos() as f64 / f64::from(DELIVERED));
+    println!("{}", (main_thread() - before).as_nanos() as f64 / f64::from(DELIVERED));
 }
 
 /// Prints the bytes of memory that a recorder takes which has sent a document, and has nothing to do.
@@ -108,5 +122,5 @@ pub(crate) fn idle(daemon: SocketAddr) {
     let _first = start();
     let before = memory();
     let recorders: Vec<_> = (0..RECORDERS).map(|_| start()).collect();
-    println!("{}", (memory() - before) / recorders.len() as f64);
+    println!("{}", (memory() - before) as f64 / recorders.len() as f64);
 }

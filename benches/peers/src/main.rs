@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Every contestant runs in a process of its own, in rounds, so that what else the machine does hits all of them. Costs
-//! are over the bare router of the same round; the figure is the median of the rounds. Instructions need valgrind.
+//! are over the bare router of the same round; the figure is the median of the rounds. Instructions and
+//! allocations need valgrind.
 
 #[path = "../../callgrind/mod.rs"]
 mod callgrind;
@@ -14,6 +15,8 @@ mod contestant;
 mod in_process;
 #[path = "../../../tests/pass_through.rs"]
 mod pass_through;
+#[path = "../../proc/mod.rs"]
+mod proc;
 mod process;
 mod sockets;
 
@@ -30,6 +33,7 @@ use std::{
 };
 
 use self::{
+    callgrind::Counts,
     contestant::{CONTESTANTS, OPENTELEMETRY, OURS},
     in_process::DELIVERED,
     process::Process,
@@ -64,8 +68,7 @@ struct Figures {
     background: Vec<f64>,
     requests: Vec<f64>,
     cpu: Vec<f64>,
-    allocations: f64,
-    instructions: Option<i64>,
+    counts: Option<Counts>,
     delivery: Option<(f64, f64)>,
 }
 
@@ -78,8 +81,7 @@ fn compare(rounds: usize) {
         for (number, figures) in figures.iter_mut().enumerate() {
             let time = Process::start(&["time", &number.to_string(), &address]).numbers();
             figures.nanoseconds.push(time[0]);
-            figures.allocations = time[1];
-            figures.background.push(time[2]);
+            figures.background.push(time[1]);
         }
     }
     let servers = 0..CONTESTANTS.len();
@@ -110,10 +112,11 @@ fn compare(rounds: usize) {
     let sent = (daemon.settled() - before) as f64 / f64::from(DELIVERED);
     let idle = Process::start(&["idle", &address]).numbers()[0];
     if Command::new("valgrind").arg("--version").output().is_ok() {
-        eprintln!("instructions");
+        eprintln!("instructions and allocations");
+        let directory = env::temp_dir();
         for (number, figures) in figures.iter_mut().enumerate() {
             let arguments = ["count", &number.to_string(), &address];
-            figures.instructions = Some(callgrind::instructions(&env::temp_dir(), &arguments));
+            figures.counts = Some(callgrind::count(&directory, &arguments));
         }
     }
     print(&figures);
@@ -139,13 +142,16 @@ fn print(figures: &[Figures]) {
     println!("|---|---|--:|--:|--:|--:|--:|--:|--:|");
     let bare = &figures[0];
     for (contestant, of) in CONTESTANTS.iter().zip(figures) {
+        let counted = |what: fn(Counts) -> i64| {
+            of.counts.zip(bare.counts).map(|(own, bare)| (what(own) - what(bare)).to_string()).unwrap_or_default()
+        };
         println!(
             "| {} | {} | {:.0} | {} | {} | {:.0} | {:.2} | {:.0} | {} |",
             contestant.name,
             contestant.mode,
             median(differences(&of.nanoseconds, &bare.nanoseconds)),
-            of.instructions.zip(bare.instructions).map(|(own, bare)| (own - bare).to_string()).unwrap_or_default(),
-            of.allocations - bare.allocations,
+            counted(|counts| counts.instructions),
+            counted(|counts| counts.allocations),
             median(of.background.clone()),
             median(of.requests.iter().zip(&bare.requests).map(|(own, bare)| own / bare).collect()),
             median(differences(&of.cpu, &bare.cpu)),
@@ -155,8 +161,8 @@ fn print(figures: &[Figures]) {
     println!(
         "\n* the bare router: {:.0} ns, {} Ir, {} allocations; {:.0} requests/s, {:.0} ns of CPU per request",
         median(bare.nanoseconds.clone()),
-        bare.instructions.unwrap_or_default(),
-        bare.allocations,
+        bare.counts.unwrap_or_default().instructions,
+        bare.counts.unwrap_or_default().allocations,
         median(bare.requests.clone()) / LOAD.as_secs_f64(),
         median(bare.cpu.clone()),
     );

@@ -1,11 +1,13 @@
-//! This program as a child of itself, and what the kernel says of CPU time and memory.
+//! This program as a child of itself, and work at a given rate.
 
 use std::{
-    env, fs,
+    env,
     io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
+
+use crate::proc::cpu;
 
 /// This program with other arguments; killed when dropped.
 pub(crate) struct Process {
@@ -30,7 +32,7 @@ impl Process {
     }
 
     pub(crate) fn cpu(&self) -> Duration {
-        cpu_of(&format!("/proc/{}", self.child.id())).0
+        cpu(&self.child.id().to_string(), |_| true)
     }
 }
 
@@ -39,33 +41,6 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// What all other threads of this process have run so far.
-pub(crate) fn background_cpu() -> Duration {
-    let (all, main) = cpu_of("/proc/self");
-    all - main
-}
-
-pub(crate) fn own_cpu() -> Duration {
-    cpu_of("/proc/self").1
-}
-
-/// Of all threads of a process that live, and of its first.
-fn cpu_of(process: &str) -> (Duration, Duration) {
-    let of = |path: &str| {
-        let times = fs::read_to_string(path).unwrap_or_default();
-        Duration::from_nanos(times.split(' ').next().and_then(|ran| ran.parse().ok()).unwrap_or_default())
-    };
-    let threads = fs::read_dir(format!("{process}/task")).expect("threads").flatten();
-    let all = threads.map(|thread| of(&format!("{}/schedstat", thread.path().display()))).sum();
-    (all, of(&format!("{process}/schedstat")))
-}
-
-/// Resident memory of this process, in bytes.
-pub(crate) fn memory() -> f64 {
-    let pages = fs::read_to_string("/proc/self/statm").expect("memory");
-    pages.split(' ').nth(1).and_then(|pages| pages.parse().ok()).map_or(0.0, |pages: f64| pages * 4096.0)
 }
 
 /// Does something `bursts` times, one every `period`; late ones are made up for.
