@@ -66,12 +66,13 @@ impl Datagrams {
         starts.zip(&self.ends).map(|(start, end)| &self.bytes[start..*end])
     }
 
-    pub(super) fn clear(&mut self) {
+    /// Keeps memory for twice as much as it had; an empty one gives back that of a burst.
+    fn clear(&mut self) {
+        let (bytes, ends) = (self.bytes.len(), self.ends.len());
         self.bytes.clear();
         self.ends.clear();
-        // A burst should not hold its memory for ever.
-        self.bytes.shrink_to(1 << 18);
-        self.ends.shrink_to(1 << 12);
+        self.bytes.shrink_to((2 * bytes).max(1 << 18));
+        self.ends.shrink_to((2 * ends).max(1 << 12));
     }
 }
 
@@ -197,6 +198,8 @@ impl Queue {
                 state = self.changed.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0;
                 pause *= 2;
             } else {
+                batch.clear();
+                state.datagrams.clear();
                 state.asleep = true;
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 state.asleep = false;

@@ -10,20 +10,26 @@ const MAX_BYTES: usize = 64_000;
 /// A call takes no more datagrams than this (`UDP_MAX_SEGMENTS`).
 const MAX_DATAGRAMS: usize = 64;
 
-/// Sorts datagrams into runs of similar size; a run is to be padded by less than an eighth.
+/// Sorts datagrams by length, into runs whose longest is longer than its shortest by an eighth at most.
 pub(super) fn by_size<'a, 'b>(datagrams: &'a mut [&'b [u8]]) -> impl Iterator<Item = &'a [&'b [u8]]> {
-    /// Nothing but the first four bits of the length.
-    fn class(datagram: &[u8]) -> usize {
-        let rest = datagram.len().max(1).ilog2().saturating_sub(3);
-        datagram.len() >> rest << rest
+    fn limit(datagram: &[u8]) -> usize {
+        datagram.len() + datagram.len() / 8
     }
 
-    datagrams.sort_by_key(|datagram| class(datagram));
-    datagrams.chunk_by(|a, b| class(a) == class(b))
+    datagrams.sort_by_key(|datagram| datagram.len());
+    let mut longest = datagrams.first().map_or(0, |shortest| limit(shortest));
+    datagrams.chunk_by(move |_, next| {
+        let similar = next.len() <= longest;
+        if !similar {
+            longest = limit(next);
+        }
+        similar
+    })
 }
 
+/// The length of the longest in such a run.
 pub(super) fn longest(datagrams: &[&[u8]]) -> usize {
-    datagrams.iter().map(|datagram| datagram.len()).max().unwrap_or_default()
+    datagrams.last().map_or(0, |datagram| datagram.len())
 }
 
 /// How many datagrams of at most this length leave in one call.
@@ -31,7 +37,7 @@ pub(super) fn most(longest: usize) -> usize {
     if sys::works() { (MAX_BYTES / longest.max(1)).clamp(1, MAX_DATAGRAMS) } else { 1 }
 }
 
-/// Sends datagrams of similar size, of which there are no more than [`most`] allows.
+/// Sends datagrams of such a run, of which there are no more than [`most`] allows.
 pub(super) fn send(socket: &UdpSocket, datagrams: &[&[u8]]) -> io::Result<()> {
     match datagrams {
         [datagram] => socket.send(datagram).map(drop),
@@ -52,10 +58,10 @@ mod sys {
 
     use super::{MAX_BYTES, MAX_DATAGRAMS, longest};
 
-    /// As much as one of two datagrams can be shorter than the other.
+    /// As much as the first of two datagrams can be shorter than the other.
     static PADDING: [u8; MAX_BYTES / 2 / 8] = [b' '; MAX_BYTES / 2 / 8];
 
-    /// All but the last one are padded to the longest.
+    /// All are padded to the last, which is the longest.
     pub(super) fn send(socket: &UdpSocket, datagrams: &[&[u8]]) -> io::Result<()> {
         let longest = longest(datagrams);
         let mut parts = [IoSlice::new(&[]); 2 * MAX_DATAGRAMS];
