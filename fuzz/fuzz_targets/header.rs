@@ -46,7 +46,8 @@ fn check(header: &TraceHeader) {
     assert!(value.len() < 120 + 2 * (MAX_EXTRA_LEN + 2 * 11), "{value:?}");
     let extra: Vec<_> = header.extra().collect();
     assert!(extra.len() <= 11, "{extra:?}");
-    assert!(extra.iter().all(|(key, value)| !key.is_empty() && !value.is_empty()), "{extra:?}");
+    let legible = |key: &str| !key.is_empty() && !key.contains([' ', '\t', ';']);
+    assert!(extra.iter().all(|(key, value)| legible(key) && !value.is_empty()), "{extra:?}");
 
     let traceparent = w3c::format(header);
     assert_eq!(traceparent.is_some(), header.parent().is_some());

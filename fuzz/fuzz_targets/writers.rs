@@ -24,9 +24,9 @@ struct Input {
 
 #[derive(Arbitrary, Debug)]
 enum Said {
-    Annotation(String, Annotation),
-    Metadata(String, Data),
-    MetadataIn(String, String, Data),
+    Annotation(Key, Annotation),
+    Metadata(Key, Data),
+    MetadataIn(Key, Key, Data),
     OwnMetadata(Data),
     User(String),
     Link(u32, u128, u64),
@@ -38,6 +38,17 @@ enum Said {
     Close,
     CloseSegment,
     Time(u32),
+}
+
+/// Keys that meet again, and any other.
+#[derive(Arbitrary, Debug)]
+enum Key {
+    Lower,
+    Upper,
+    Repaired,
+    Reserved,
+    Default,
+    Other(String),
 }
 
 #[derive(Arbitrary, Debug)]
@@ -53,6 +64,7 @@ enum Annotation {
 
 #[derive(Arbitrary, Debug)]
 struct Chain {
+    /// None are those of the error before.
     texts: Vec<String>,
     repeated: u8,
 }
@@ -104,25 +116,31 @@ fuzz_target!(|input: Input| {
     let mut expected = vec![Expected { name: input.segment, start: now, ..Expected::default() }];
     let mut handles: Vec<(Entity, Guard)> = vec![(segment.entity().clone(), Guard::Segment(segment))];
     let mut refused = 0;
+    let mut texts = Vec::new();
     for (at, said) in input.said {
         let at = usize::from(at) % handles.len();
         let entity = handles[at].0.clone();
         let open = expected[at].end.is_none();
         let model = &mut expected[at];
         match said {
-            Said::Annotation(key, value) => match annotate(&entity, &key, value).filter(|_| open) {
-                Some(value) => {
-                    let key = repaired_key(&key);
-                    let known = model.annotations.entry(key.to_ascii_lowercase()).or_insert((key, Value::Null));
-                    known.1 = value;
+            Said::Annotation(key, value) => {
+                let key = key.text();
+                match annotate(&entity, &key, value).filter(|_| open) {
+                    Some(value) => {
+                        let key = repaired_key(&key);
+                        let known = model.annotations.entry(key.to_ascii_lowercase()).or_insert((key, Value::Null));
+                        known.1 = value;
+                    }
+                    None => refused += 1,
                 }
-                None => refused += 1,
-            },
+            }
             Said::Metadata(key, data) => {
+                let key = key.text();
                 entity.add_metadata(&key, &data);
                 refused += metadata(model, open, "default".to_owned(), key, &data);
             }
             Said::MetadataIn(namespace, key, data) => {
+                let (namespace, key) = (namespace.text(), key.text());
                 entity.add_metadata_in(&namespace, &key, &data);
                 let namespace = match namespace.strip_prefix("AWS.") {
                     Some(rest) => format!("AWS_{rest}"),
@@ -152,17 +170,17 @@ fuzz_target!(|input: Input| {
                 }
             }
             Said::Error(chain) => {
-                let Some(error) = chain.error() else { continue };
+                let Some(error) = chain.error(&mut texts) else { continue };
                 entity.add_error(&error);
                 refused += model.fail(open, &error.to_string(), |model| model.error = true);
             }
             Said::Fault(chain) => {
-                let Some(error) = chain.error() else { continue };
+                let Some(error) = chain.error(&mut texts) else { continue };
                 entity.add_fault(&error);
                 refused += model.fail(open, &error.to_string(), |model| model.fault = true);
             }
             Said::Boxed(chain) => {
-                let Some(error) = chain.error() else { continue };
+                let Some(error) = chain.error(&mut texts) else { continue };
                 let error: Box<dyn std::error::Error + Send + Sync> = error.into();
                 entity.add_fault(&error);
                 refused += model.fail(open, &error.to_string(), |model| model.fault = true);
@@ -321,13 +339,27 @@ fn depth(value: &Value) -> usize {
     }
 }
 
-impl Chain {
-    fn error(&self) -> Option<Failure> {
-        let mut texts = self.texts.clone();
-        if let Some(last) = texts.last().cloned() {
-            texts.extend((0..self.repeated).map(|number| format!("{number}{last}")));
+impl Key {
+    fn text(self) -> String {
+        match self {
+            Self::Lower => "a_key".to_owned(),
+            Self::Upper => "A_Key".to_owned(),
+            Self::Repaired => "a key".to_owned(),
+            Self::Reserved => "AWS.a".to_owned(),
+            Self::Default => "default".to_owned(),
+            Self::Other(key) => key,
         }
-        Failure::chain(&texts)
+    }
+}
+
+impl Chain {
+    fn error(self, before: &mut Vec<String>) -> Option<Failure> {
+        let Self { mut texts, repeated } = self;
+        if let Some(last) = texts.last().cloned() {
+            texts.extend((0..repeated).map(|number| format!("{number}{last}")));
+            *before = texts;
+        }
+        Failure::chain(before)
     }
 }
 
