@@ -413,14 +413,14 @@ fn documents_that_are_refused_together_are_counted_each() {
     }
 }
 
-/// What leaves in one call cannot become fragments.
+/// Small packets, and nobody else's: what leaves in one call cannot become fragments.
 #[cfg(target_os = "linux")]
-mod in_a_network_that_carries_less_than_a_document {
+mod in_a_network_of_its_own {
     use std::process::Command;
 
     use super::*;
 
-    const MODULE: &str = "udp::in_a_network_that_carries_less_than_a_document";
+    const MODULE: &str = "udp::in_a_network_of_its_own";
 
     /// Does the test in a network of its own, as a process of its own; not at all where nobody may have one.
     fn alone(test: &str, body: impl FnOnce()) {
@@ -475,6 +475,32 @@ mod in_a_network_that_carries_less_than_a_document {
             }
             let stats = flushed(&recorder);
             assert_eq!((stats.emitted, stats.dropped.refused, stats.dropped.total()), (0, 60, 60));
+        });
+    }
+
+    #[test]
+    fn it_is_used_again_once_it_is_back() {
+        fn address(change: &str) {
+            let status = Command::new("ip").args(["address", change, "127.0.0.1/8", "dev", "lo"]).status();
+            assert!(status.unwrap().success());
+        }
+
+        alone("it_is_used_again_once_it_is_back", || {
+            let receiver = Receiver::bind("127.0.0.1:0");
+            let recorder = sending_to(&receiver.address());
+            recorder.begin_segment("before").close();
+            assert_eq!(receiver.receive_name(), "before");
+            address("del");
+            recorder.begin_segment("lost").close();
+            assert_eq!(flushed(&recorder).dropped.io, 1);
+            address("add");
+            // As many requests as keep it from resting.
+            receiver.0.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+            let begun = Instant::now();
+            while receiver.0.recv(&mut [0; 1_000]).is_err() {
+                assert!(begun.elapsed() < PATIENCE, "{:?}", recorder.stats());
+                recorder.begin_segment("after").close();
+            }
         });
     }
 }

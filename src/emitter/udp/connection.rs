@@ -132,15 +132,17 @@ impl Connection {
 
     fn fail(&mut self, error: &io::Error, datagrams: &[&[u8]], now: Instant) -> Outcome {
         let outcome = classify(error);
+        let connected = self.socket.is_some();
         match outcome {
-            Outcome::TooLarge | Outcome::Failed if datagrams.len() > 1 => {
+            Outcome::TooLarge | Outcome::Failed if connected && datagrams.len() > 1 => {
                 self.longest_together = together::longest(datagrams) - 1;
                 Outcome::Apart
             }
             Outcome::Failed => {
                 self.doubt_name(now);
                 // The network may have changed: start over with a new socket, but not for every datagram.
-                if self.socket.take().is_some() {
+                if connected {
+                    self.socket = None;
                     self.next_connect = now + RETRY_AFTER;
                     self.current += 1;
                 }
@@ -167,23 +169,35 @@ impl Connection {
 
     fn attempt(&mut self, datagrams: &[&[u8]], now: Instant) -> io::Result<()> {
         if self.socket.is_none() && now >= self.next_connect {
-            match connect(self.addresses[self.current % self.addresses.len()]) {
-                Ok(socket) => {
-                    self.socket = Some(socket);
-                    self.longest_together = usize::MAX;
-                }
-                Err(error) => {
-                    self.current += 1;
-                    self.next_connect = now + RETRY_AFTER;
-                    return Err(error);
-                }
-            }
+            self.connect(now)?;
         }
         let socket = self.socket.as_ref().ok_or(ErrorKind::NotConnected)?;
         loop {
             match together::send(socket, datagrams) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 result => return result,
+            }
+        }
+    }
+
+    /// Takes the first address, from the current one on, to which there is a way.
+    fn connect(&mut self, now: Instant) -> io::Result<()> {
+        let mut failures = 0;
+        loop {
+            match connect(self.addresses[self.current % self.addresses.len()]) {
+                Ok(socket) => {
+                    self.socket = Some(socket);
+                    self.longest_together = usize::MAX;
+                    return Ok(());
+                }
+                Err(error) => {
+                    self.current += 1;
+                    failures += 1;
+                    if failures == self.addresses.len() {
+                        self.next_connect = now + RETRY_AFTER;
+                        return Err(error);
+                    }
+                }
             }
         }
     }
