@@ -106,24 +106,25 @@ fn a_thread_that_ends_sends_what_it_has_left_open_even_in_its_own_storage() {
 
     let daemon = daemon();
     let recorder = sending_to(&daemon.local_addr());
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            let _open = recorder.begin_segment("open").begin_subsegment("query");
-        });
-        // What a thread keeps for its segments may go before or after its other storage.
-        for parked_first in [false, true] {
-            let recorder = recorder.clone();
-            scope.spawn(move || {
-                if parked_first {
-                    PARKED.set(None);
-                }
-                recorder.begin_segment("closed").close();
-                let segment = recorder.begin_segment("parked");
-                segment.begin_subsegment("step").close();
-                PARKED.set(Some(segment));
-            });
-        }
-    });
+    let of_open = recorder.clone();
+    let mut threads = vec![thread::spawn(move || {
+        let _open = of_open.begin_segment("open").begin_subsegment("query");
+    })];
+    // What a thread keeps for its segments may go before or after its other storage.
+    for parked_first in [false, true] {
+        let recorder = recorder.clone();
+        threads.push(thread::spawn(move || {
+            if parked_first {
+                PARKED.set(None);
+            }
+            recorder.begin_segment("closed").close();
+            let segment = recorder.begin_segment("parked");
+            segment.begin_subsegment("step").close();
+            PARKED.set(Some(segment));
+        }));
+    }
+    // Unlike a scope, this waits for the storage, too.
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
     let stats = flushed(&recorder);
     assert_eq!((stats.opened, stats.dropped.total()), (5, 0), "{stats:?}");
     let expected = ["closed", "closed", "open", "parked(step)", "parked(step)", "query < open"];
