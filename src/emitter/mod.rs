@@ -113,7 +113,7 @@ pub struct Dropped {
     pub too_large: u64,
     /// Any other error of the socket or the writer.
     pub io: u64,
-    /// Emitted after the shutdown, or still queued at its deadline.
+    /// Emitted after the shutdown, or still queued at its deadline; or left in a forked child, which cannot send.
     pub shutdown: u64,
 }
 
