@@ -107,10 +107,13 @@ fn documents() {
     }
 }
 
+/// A way of having so many subsegments, and its name.
+type Shape = (&'static str, fn(usize));
+
 fn trees() {
     println!("\n| subsegments | shape | CPU ns per request | per subsegment | sender, per subsegment |");
     println!("|--:|---|--:|--:|--:|");
-    let shapes: [(&str, fn(usize)); 3] = [
+    let shapes: [Shape; 3] = [
         ("one after the other", |count| (0..count).for_each(|_| current().begin_subsegment("query").close())),
         ("all at once", |count| {
             let open: Vec<Subsegment> = (0..count).map(|_| current().begin_subsegment("query")).collect();

@@ -64,8 +64,7 @@ const BURST: usize = 500;
 const BURSTS: u128 = 20;
 /// A line in so many parts of the time.
 const LINES: u128 = 30;
-/// What the process needs shows in a third of the lines, with several bursts; later, it may need so many bytes more.
-const WARM_UP: usize = LINES as usize / 3;
+/// What the process needs shows in the first third, with several bursts; in the last, it may need so many bytes more.
 const MAX_GROWTH: u64 = 4 << 20;
 
 #[tokio::main(worker_threads = 2)]
@@ -316,10 +315,13 @@ impl Report {
     fn is_good(&self, emitter: &Counting) -> bool {
         let stats = self.recorder.stats();
         let (segments, subsegments) = (emitter.segments.load(Relaxed), emitter.subsegments.load(Relaxed));
-        let (warm, later) = self.memory.split_at(WARM_UP.min(self.memory.len()));
-        let [warm, later] = [warm, later].map(|part| part.iter().max().copied().unwrap_or_default());
         println!("{segments} segments, and {subsegments} subsegments that have outlived theirs or did not fit in");
-        println!("memory: at most {} kB in the first third, {} kB later", warm / 1000, later / 1000);
+        let third = self.memory.len() / 3;
+        let warm = self.memory[..third].iter().max().copied().unwrap_or_default();
+        let mut later = self.memory[2 * third..].to_vec();
+        later.sort_unstable();
+        let later = later[later.len() / 2];
+        println!("memory: at most {} kB in the first third, {} kB in the last (median)", warm / 1000, later / 1000);
         let checks = [
             ("every segment that was sampled or captured is a document", stats.sampled + stats.captured == segments),
             ("every document was emitted or dropped", segments + subsegments == stats.emitted + stats.dropped.total()),

@@ -6,5 +6,8 @@ pub mod faults {}
 #[doc = include_str!("docs/limits.md")]
 pub mod limits {}
 
+#[doc = include_str!("docs/performance.md")]
+pub mod performance {}
+
 #[doc = include_str!("docs/sampling.md")]
 pub mod sampling {}

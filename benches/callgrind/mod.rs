@@ -76,7 +76,7 @@ pub(crate) fn run_under(mut tool: Command, arguments: &[&str], calls: usize) {
     let program = env::current_exe().expect("the path of this program");
     tool.arg(program).args(arguments).arg(calls.to_string());
     let output = tool.stdout(Stdio::null()).output();
-    let output = output.unwrap_or_else(|error| panic!("{}: {error}", tool.get_program().display()));
+    let output = output.unwrap_or_else(|error| panic!("{}: {error}", tool.get_program().to_string_lossy()));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 

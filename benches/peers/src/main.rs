@@ -9,6 +9,8 @@
 //! are over the bare router of the same round; the figure is the median of the rounds. Instructions and
 //! allocations need valgrind.
 
+#![expect(clippy::disallowed_methods, reason = "requests come at a given rate")]
+
 #[path = "../../callgrind/mod.rs"]
 mod callgrind;
 mod contestant;
