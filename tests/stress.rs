@@ -91,7 +91,7 @@ fn ten_thousand_requests_at_once_leave_exactly_their_own_segments() {
     };
     let mut allocated = Vec::new();
     for round in 0..3 {
-        let kinds = random_kinds(seed + round);
+        let kinds = random_kinds(seed.wrapping_add(round));
         runtime.block_on(run(recorder.clone(), kinds.clone(), &mut emissions));
         while emissions.try_recv().is_ok() {}
         verify(&kinds, &std::mem::take(&mut *documents.lock().unwrap()));
