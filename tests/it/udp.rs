@@ -413,6 +413,64 @@ fn documents_that_are_refused_together_are_counted_each() {
     }
 }
 
+/// Several threads emit, flush and shut down as they like. `SEED=<number>` repeats a run.
+#[test]
+fn every_document_of_any_use_is_accounted_for() {
+    #[expect(clippy::disallowed_methods, reason = "the seed of a run is given by its environment")]
+    let seed = std::env::var("SEED").ok().map_or_else(|| fastrand::u64(..), |seed| seed.parse().unwrap());
+    println!("SEED={seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    for round in 0..30 {
+        let receiver = Receiver::bind("127.0.0.1:0");
+        let address = if random.u8(..) % 4 == 0 { nobody() } else { receiver.address() };
+        let queue = [1, 1 << 18, 4 << 20][random.usize(..3)];
+        let builder = building_for(address).segmentation_offload(random.bool()).max_queue_bytes(queue);
+        let recorder = sending_by(builder.build().unwrap());
+        let last = UdpSocket::bind("127.0.0.1:0").unwrap();
+        last.connect(receiver.address()).unwrap();
+        let receiving = thread::spawn(move || {
+            let mut names = Vec::new();
+            loop {
+                match receiver.receive().as_slice() {
+                    b"" => return names,
+                    datagram => names.push(text(&check_datagram(datagram).unwrap(), "name").to_owned()),
+                }
+            }
+        });
+        thread::scope(|scope| {
+            for number in 0..4 {
+                let (mut random, recorder) = (random.fork(), &recorder);
+                scope.spawn(move || use_as_you_like(recorder, number, &mut random));
+            }
+        });
+        let _ = ended(recorder.shutdown(Duration::from_micros(random.u64(..20_000))));
+        while !receiving.is_finished() {
+            // Fails once it has been received.
+            let _ = last.send(b"");
+            thread::yield_now();
+        }
+        let mut names = receiving.join().unwrap();
+        let stats = recorder.stats();
+        assert_eq!(stats.opened, accounted(&stats), "round {round}: {stats:?}");
+        assert!(names.len() as u64 <= stats.emitted, "round {round}: {} {stats:?}", names.len());
+        names.sort_unstable();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "round {round}: twice in {names:?}");
+    }
+}
+
+fn use_as_you_like(recorder: &Recorder, number: usize, random: &mut fastrand::Rng) {
+    for step in 0..random.usize(1..200) {
+        match random.u8(..) {
+            0 => drop(recorder.shutdown(Duration::from_micros(random.u64(..20_000)))),
+            1..8 => drop(ended(recorder.flush(Duration::from_micros(random.u64(..2_000))))),
+            8..16 => drop(recorder.flush(PATIENCE)),
+            16..24 => thread::yield_now(),
+            24..32 => emit(recorder, &format!("{number}-{step}"), random.usize(340..60_000)),
+            _ => emit(recorder, &format!("{number}-{step}"), random.usize(340..1_500)),
+        }
+    }
+}
+
 /// Small packets, and nobody else's: what leaves in one call cannot become fragments.
 #[cfg(target_os = "linux")]
 mod in_a_network_of_its_own {

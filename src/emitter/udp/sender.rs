@@ -87,6 +87,8 @@ fn send_all(
             bytes_left -= datagram.len();
         }
         if full || !next.is_empty() {
+            // Whoever is told that the deadline is over may look at the counters.
+            ledger.settle(connection.has_refused());
             if queue.checkpoint(left, flushes) {
                 break;
             }
