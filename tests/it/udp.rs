@@ -415,8 +415,8 @@ fn documents_that_are_refused_together_are_counted_each() {
 
 /// Several threads emit, flush and shut down as they like. `SEED=<number>` repeats a run.
 #[test]
+#[expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a run says its seed, and can be told one")]
 fn every_document_of_any_use_is_accounted_for() {
-    #[expect(clippy::disallowed_methods, reason = "the seed of a run is given by its environment")]
     let seed = std::env::var("SEED").ok().map_or_else(|| fastrand::u64(..), |seed| seed.parse().unwrap());
     println!("SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
@@ -536,22 +536,39 @@ mod in_a_network_of_its_own {
         });
     }
 
+    fn change_address(change: &str, address: &str) {
+        let status = Command::new("ip").args(["address", change, address, "dev", "lo"]).status();
+        assert!(status.unwrap().success());
+    }
+
+    #[test]
+    fn every_document_leaves_by_itself_where_leaving_together_cannot_be_tried() {
+        alone("every_document_leaves_by_itself_where_leaving_together_cannot_be_tried", || {
+            change_address("del", "127.0.0.1/8");
+            change_address("add", "10.0.0.1/32");
+            let receiver = Receiver::bind("10.0.0.1:0");
+            let recorder = sending_to(&receiver.address());
+            let names = names(100);
+            for name in &names {
+                recorder.begin_segment(name).close();
+            }
+            let documents = receive_all(&receiver, names.len());
+            assert!(documents.values().all(|(_, blanks)| *blanks == 0));
+            assert_eq!(flushed(&recorder).emitted, 100);
+        });
+    }
+
     #[test]
     fn it_is_used_again_once_it_is_back() {
-        fn address(change: &str) {
-            let status = Command::new("ip").args(["address", change, "127.0.0.1/8", "dev", "lo"]).status();
-            assert!(status.unwrap().success());
-        }
-
         alone("it_is_used_again_once_it_is_back", || {
             let receiver = Receiver::bind("127.0.0.1:0");
             let recorder = sending_to(&receiver.address());
             recorder.begin_segment("before").close();
             assert_eq!(receiver.receive_name(), "before");
-            address("del");
+            change_address("del", "127.0.0.1/8");
             recorder.begin_segment("lost").close();
             assert_eq!(flushed(&recorder).dropped.io, 1);
-            address("add");
+            change_address("add", "127.0.0.1/8");
             // As many requests as keep it from resting.
             receiver.0.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
             let begun = Instant::now();
