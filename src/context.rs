@@ -134,26 +134,13 @@ pub fn capture_blocking<T, E: AsError<K>, K>(name: &str, work: impl FnOnce() -> 
 ///
 /// Whatever `work` leaves behind as current, the outer entity is current again afterwards.
 pub(crate) fn enter<T>(entity: &Entity, work: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send>> {
-    /// Holds the outer entity meanwhile.
-    struct Outer(Cell<Entity>);
-
-    impl Outer {
-        /// While the thread ends there is no context any more.
-        fn swap(&self) {
-            let _ = CURRENT.try_with(|current| current.swap(&self.0));
-        }
-    }
-
-    impl Drop for Outer {
-        fn drop(&mut self) {
-            self.swap();
-        }
-    }
-
-    let outer = Outer(Cell::new(entity.clone()));
-    outer.swap();
+    // Holds the outer entity meanwhile.
+    let place = Cell::new(entity.clone());
+    swap(&place);
     // Whoever gets the panic resumes it, so nobody sees what it has left behind.
-    panic::catch_unwind(AssertUnwindSafe(work))
+    let result = panic::catch_unwind(AssertUnwindSafe(work));
+    swap(&place);
+    result
 }
 
 impl Entity {
@@ -165,6 +152,12 @@ impl Entity {
 }
 
 /// While the thread ends there is no context any more.
+#[inline]
+fn swap(place: &Cell<Entity>) {
+    let _ = CURRENT.try_with(|current| current.swap(place));
+}
+
+/// The same with what it held handed back.
 fn replace(entity: Entity) -> Entity {
     CURRENT.try_with(|current| current.replace(entity)).unwrap_or_default()
 }
