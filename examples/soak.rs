@@ -14,7 +14,7 @@
 use std::{
     convert::Infallible,
     fs, io,
-    net::SocketAddr,
+    net::{self, SocketAddr},
     panic,
     process::ExitCode,
     sync::{
@@ -41,6 +41,7 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, UdpSocket},
+    runtime::{Builder, Handle},
     task::{JoinHandle, JoinSet},
     time::{interval, sleep, timeout},
 };
@@ -62,20 +63,29 @@ const CALM: usize = 4;
 /// So many in one tick, and how often that happens.
 const BURST: usize = 500;
 const BURSTS: u128 = 20;
+/// On a machine that is busy with something else, requests would pile up, and their memory with them.
+const MAX_RUNNING: usize = BURST + 100;
 /// A line in so many parts of the time.
 const LINES: u128 = 30;
 /// What the process needs shows in the first third, with several bursts; in the last, it may need so many bytes more.
-const MAX_GROWTH: u64 = 4 << 20;
+const MAX_GROWTH: u64 = 8 << 20;
 
-#[tokio::main(worker_threads = 2)]
-async fn main() -> Result<ExitCode, BoxError> {
+fn main() -> Result<ExitCode, BoxError> {
+    // As the real one, the daemon has a process of its own, or a thread at least.
+    let [daemon, services] =
+        [1, 2].map(|threads| Builder::new_multi_thread().worker_threads(threads).enable_all().build());
+    let daemon = daemon?;
+    services?.block_on(soak(daemon.handle()))
+}
+
+async fn soak(daemon: &Handle) -> Result<ExitCode, BoxError> {
     let mut arguments = std::env::args().skip(1);
     let seconds = arguments.next().map_or(Ok(30), |seconds| seconds.parse())?;
     let seed = arguments.next().map_or_else(|| Ok(fastrand::u64(..)), |seed| seed.parse())?;
     println!("{seconds} seconds, seed {seed}");
     panic::set_hook(Box::new(|_| ()));
 
-    let mut daemon = Daemon::start("127.0.0.1:0").await?;
+    let mut daemon = Daemon::start(daemon.clone())?;
     let emitter = Arc::new(Counting::new(UdpEmitter::new(daemon.address.to_string().parse()?)?));
     let recorder = Recorder::builder()
         .environment(|_| None)
@@ -212,9 +222,10 @@ struct Load {
 
 impl Load {
     fn send(&mut self, requests: usize) {
-        (0..requests).for_each(|_| self.send_one());
         // Those that have ended are not kept.
         while self.running.try_join_next().is_some() {}
+        let requests = requests.min(MAX_RUNNING - self.running.len());
+        (0..requests).for_each(|_| self.send_one());
     }
 
     fn send_one(&mut self) {
@@ -252,16 +263,23 @@ impl Load {
 struct Daemon {
     address: SocketAddr,
     received: Arc<AtomicU64>,
+    thread: Handle,
     task: Option<JoinHandle<()>>,
 }
 
 impl Daemon {
-    async fn start(address: &str) -> io::Result<Self> {
-        let socket = UdpSocket::bind(address).await?;
-        let address = socket.local_addr()?;
-        let received = Arc::<AtomicU64>::default();
-        let task = Some(tokio::spawn(receive(socket, received.clone())));
-        Ok(Self { address, received, task })
+    fn start(thread: Handle) -> io::Result<Self> {
+        let socket = net::UdpSocket::bind("127.0.0.1:0")?;
+        let mut daemon = Self { address: socket.local_addr()?, received: Arc::default(), thread, task: None };
+        daemon.listen(socket)?;
+        Ok(daemon)
+    }
+
+    fn listen(&mut self, socket: net::UdpSocket) -> io::Result<()> {
+        let _entered = self.thread.enter();
+        socket.set_nonblocking(true)?;
+        self.task = Some(self.thread.spawn(receive(UdpSocket::from_std(socket)?, self.received.clone())));
+        Ok(())
     }
 
     fn is_running(&self) -> bool {
@@ -274,8 +292,7 @@ impl Daemon {
             // The port is free as soon as the task has gone.
             let _ = task.await;
         } else {
-            let socket = UdpSocket::bind(self.address).await?;
-            self.task = Some(tokio::spawn(receive(socket, self.received.clone())));
+            self.listen(net::UdpSocket::bind(self.address)?)?;
         }
         Ok(())
     }
