@@ -47,7 +47,8 @@ impl Call {
         if let Some(header) = subsegment.header() {
             // A header that was copied along from an inbound request would make the callee our sibling.
             headers.insert(&X_AMZN_TRACE_ID, header.to_header_value());
-            if let Some(traceparent) = w3c::format(&header).filter(|_| settings.traceparent) {
+            let traceparent = Some(&header).filter(|_| settings.traceparent).and_then(w3c::format);
+            if let Some(traceparent) = traceparent {
                 headers.insert(&w3c::TRACEPARENT, traceparent);
             }
         }
@@ -126,23 +127,23 @@ impl Drop for Call {
 struct Target<'a> {
     scheme: &'a str,
     /// With its port unless that is the default, without credentials.
-    authority: String,
+    authority: &'a str,
     path: &'a str,
 }
 
 impl<'a> Target<'a> {
-    fn new(uri: &'a Uri, headers: &HeaderMap) -> Self {
+    fn new(uri: &'a Uri, headers: &'a HeaderMap) -> Self {
         let scheme = uri.scheme_str().unwrap_or("http");
         let authority = uri.authority().map(http::uri::Authority::as_str);
         let authority = authority.or_else(|| headers.get(HOST)?.to_str().ok()).unwrap_or_default();
         let authority = authority.rsplit('@').next().unwrap_or_default();
         let default_port = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
-        let authority = authority.strip_suffix(default_port).unwrap_or(authority).to_owned();
+        let authority = authority.strip_suffix(default_port).unwrap_or(authority);
         Self { scheme, authority, path: uri.path() }
     }
 
     fn name(&self) -> &str {
-        if self.authority.is_empty() { "unknown" } else { &self.authority }
+        if self.authority.is_empty() { "unknown" } else { self.authority }
     }
 
     fn write_url(&self, url: &mut String) {
