@@ -280,35 +280,38 @@ fn debug_name(error: &dyn Error) -> String {
 fn message(text: impl fmt::Display) -> String {
     const MAX_READ: usize = 8 * MAX_VALUE;
     let mut text = bounded(text, MAX_READ);
-    if text.contains("://") {
-        if text.len() >= MAX_READ {
-            text.truncate(text.rfind("://").unwrap_or(text.len()));
-        }
+    if text.len() >= MAX_READ {
+        text.truncate(text.rfind("://").unwrap_or(text.len()));
+    }
+    if text.contains('/') {
         text = without_url_secrets(&text);
     }
     text.truncate(cut(&text, MAX_VALUE).len());
     text
 }
 
-/// Leaves out the credentials, query and fragment of every URL: clients such as reqwest put whole ones into their errors.
-///
-/// A URL ends at white space, or at a character that URLs have to escape. Punctuation at its end belongs to the text.
+/// Leaves out the credentials, query and fragment of every URL, also of one that begins with its path: clients such as
+/// reqwest put them into their errors.
 fn without_url_secrets(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, url)) = rest.split_once("://") {
-        let end = url.find(|c: char| c.is_whitespace() || matches!(c, '"' | '<' | '>' | '`')).unwrap_or(url.len());
-        let (url, after) = url.split_at(end);
-        let (authority, path) = url.split_at(url.find(['/', '?', '#']).unwrap_or(url.len()));
-        let (path, secret) = path.split_at(path.find(['?', '#']).unwrap_or(path.len()));
-        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-        let punctuation = secret.trim_end_matches(['.', ',', ';', ':', '\'', ')', ']', '}']).len();
-        for part in [before, "://", host, path, &secret[punctuation..]] {
-            kept.push_str(part);
+    for word in text.split_inclusive(char::is_whitespace) {
+        let path = word.find('/').unwrap_or(word.len());
+        let end = word[path..].find(['?', '#']).map_or(word.len(), |end| path + end);
+        let (mut url, secret) = word.split_at(end);
+        while let Some((before, rest)) = url.split_once("://") {
+            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+            for part in [before, "://", host] {
+                kept.push_str(part);
+            }
+            url = path;
         }
-        rest = after;
+        kept.push_str(url);
+        // Punctuation at the end of a word belongs to the text.
+        let secret_end = secret.trim_end_matches(|c: char| c.is_whitespace() || ".,;:'\"`>)]}".contains(c)).len();
+        kept.push_str(&secret[secret_end..]);
     }
-    kept + rest
+    kept
 }
 
 /// At most `max` characters of a text, without writing out the rest of it.

@@ -89,6 +89,22 @@ async fn broken_answers_are_remote_faults() {
     assert!(told.starts_with("fault null null | remote "), "{told}");
 }
 
+#[tokio::test]
+async fn an_error_that_names_the_path_alone_tells_no_query_either() {
+    let (recorder, documents) = recorder();
+    let segment = recorder.begin_segment("orders");
+    let client = XRayClientLayer::new().layer(service_fn(async |request: Request<()>| {
+        let path = request.uri().path_and_query().unwrap();
+        Err::<Response<String>, _>(std::io::Error::other(format!("no answer to `{path}`, and/or none yet?")))
+    }));
+    let request = Request::get("http://shop/orders?token=s3cret'&more=s3cret").body(()).unwrap();
+    client.oneshot(request).in_entity(&segment).await.unwrap_err();
+    segment.close();
+    let document = documents.take_one();
+    let told = document.subsegments().next().unwrap().exceptions().next().unwrap().1.to_owned();
+    assert_eq!(told, "no answer to `/orders`, and/or none yet?");
+}
+
 /// Fails with so many characters before the URL.
 async fn fail_after(before: usize, request: Request<()>) -> Result<Response<String>, std::io::Error> {
     Err(std::io::Error::other(format!("{}{}", "-".repeat(before), request.uri())))
