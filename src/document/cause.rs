@@ -283,21 +283,28 @@ fn message(text: impl fmt::Display) -> String {
     if text.len() >= MAX_READ {
         text.truncate(text.rfind("://").unwrap_or(text.len()));
     }
-    if text.contains('/') {
+    if text.contains(['/', '@']) {
         text = without_url_secrets(&text);
     }
     text.truncate(cut(&text, MAX_VALUE).len());
     text
 }
 
-/// Leaves out the credentials, query and fragment of every URL, also of one that begins with its path: clients such as
-/// reqwest put them into their errors.
+/// Leaves out the credentials, query and fragment of every URL, also of one that begins with its host or path: clients
+/// such as reqwest put them into their errors.
 fn without_url_secrets(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     for word in text.split_inclusive(char::is_whitespace) {
         let path = word.find('/').unwrap_or(word.len());
         let end = word[path..].find(['?', '#']).map_or(word.len(), |end| path + end);
         let (mut url, secret) = word.split_at(end);
+        if !url.contains("://") {
+            url = match url.rsplit_once('@') {
+                // A password tells credentials from the address of a mailbox.
+                Some((credentials, host)) if credentials.contains(':') => host,
+                _ => url,
+            };
+        }
         while let Some((before, rest)) = url.split_once("://") {
             let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
             let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);

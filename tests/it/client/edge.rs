@@ -90,19 +90,20 @@ async fn broken_answers_are_remote_faults() {
 }
 
 #[tokio::test]
-async fn an_error_that_names_the_path_alone_tells_no_query_either() {
+async fn an_error_that_names_a_part_of_the_url_tells_no_secret_either() {
     let (recorder, documents) = recorder();
     let segment = recorder.begin_segment("orders");
     let client = XRayClientLayer::new().layer(service_fn(async |request: Request<()>| {
-        let path = request.uri().path_and_query().unwrap();
-        Err::<Response<String>, _>(std::io::Error::other(format!("no answer to `{path}`, and/or none yet?")))
+        let (host, path) = (request.uri().authority().unwrap(), request.uri().path_and_query().unwrap());
+        let message = format!("no answer of {host} to `{path}`, and/or none yet? Ask help@shop.test");
+        Err::<Response<String>, _>(std::io::Error::other(message))
     }));
-    let request = Request::get("http://shop/orders?token=s3cret'&more=s3cret").body(()).unwrap();
+    let request = Request::get("http://reader:s3cret@shop/orders?token=s3cret'&more=s3cret").body(()).unwrap();
     client.oneshot(request).in_entity(&segment).await.unwrap_err();
     segment.close();
     let document = documents.take_one();
     let told = document.subsegments().next().unwrap().exceptions().next().unwrap().1.to_owned();
-    assert_eq!(told, "no answer to `/orders`, and/or none yet?");
+    assert_eq!(told, "no answer of shop to `/orders`, and/or none yet? Ask help@shop.test");
 }
 
 /// Fails with so many characters before the URL.
