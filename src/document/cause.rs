@@ -291,29 +291,30 @@ fn message(text: impl fmt::Display) -> String {
 }
 
 /// Leaves out the credentials, query and fragment of every URL, also of one that begins with its host or path: clients
-/// such as reqwest put them into their errors.
+/// such as reqwest put them into their errors. What else looks like that goes, too.
 fn without_url_secrets(text: &str) -> String {
+    /// A password tells credentials from the address of a mailbox.
+    fn without_credentials(text: &str) -> &str {
+        match text.rsplit_once('@') {
+            Some((credentials, host)) if credentials.contains(':') => host,
+            _ => text,
+        }
+    }
+
     let mut kept = String::with_capacity(text.len());
     for word in text.split_inclusive(char::is_whitespace) {
         let path = word.find('/').unwrap_or(word.len());
         let end = word[path..].find(['?', '#']).map_or(word.len(), |end| path + end);
         let (mut url, secret) = word.split_at(end);
-        if !url.contains("://") {
-            url = match url.rsplit_once('@') {
-                // A password tells credentials from the address of a mailbox.
-                Some((credentials, host)) if credentials.contains(':') => host,
-                _ => url,
-            };
-        }
         while let Some((before, rest)) = url.split_once("://") {
             let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
             let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-            for part in [before, "://", host] {
+            for part in [without_credentials(before), "://", host] {
                 kept.push_str(part);
             }
             url = path;
         }
-        kept.push_str(url);
+        kept.push_str(without_credentials(url));
         // Punctuation at the end of a word belongs to the text.
         let secret_end = secret.trim_end_matches(|c: char| c.is_whitespace() || ".,;:'\"`>)]}".contains(c)).len();
         kept.push_str(&secret[secret_end..]);
