@@ -5,7 +5,7 @@ use http::{HeaderMap, Method, StatusCode, Uri, header::HOST};
 use super::layer::Settings;
 use crate::{
     body::{Announced, Watch},
-    document::{AsError, Description, Namespace},
+    document::{AsError, Description, Exception, Namespace, text::MAX_VALUE},
     entity::{Entity, Subsegment},
     header::X_AMZN_TRACE_ID,
     w3c,
@@ -15,6 +15,8 @@ use crate::{
 pub(super) struct Call {
     /// Taken when the call is over.
     subsegment: Option<Subsegment>,
+    /// What errors may repeat of it is not recorded: query and credentials.
+    uri: Uri,
     responded: bool,
     expected: Option<u64>,
     received: u64,
@@ -52,7 +54,7 @@ impl Call {
                 headers.insert(&w3c::TRACEPARENT, traceparent);
             }
         }
-        Some(Self { subsegment: Some(subsegment), responded: false, expected: None, received: 0 })
+        Some(Self { subsegment: Some(subsegment), uri: uri.clone(), responded: false, expected: None, received: 0 })
     }
 
     #[cfg(feature = "reqwest")]
@@ -73,6 +75,25 @@ impl Call {
     /// There is an error instead of a response.
     pub(super) fn fail_with<E: AsError<K>, K>(&mut self, error: &E) {
         self.fail(|| Description::of_error(error.as_error(), E::type_name(), true));
+    }
+
+    /// An error may have a part of the URL that is not known as one: its path with the query, or its authority.
+    fn redact(&self, mut description: Description) -> Description {
+        let query = self.uri.query().filter(|query| !query.is_empty()).map(|query| format!("?{query}"));
+        let credentials = self.uri.authority().and_then(|authority| authority.as_str().rsplit_once('@'));
+        let credentials = credentials.map(|(credentials, _)| format!("{credentials}@"));
+        let secrets: Vec<String> = [query, credentials].into_iter().flatten().collect();
+        for Exception { message, .. } in &mut description.exceptions {
+            // A message that was cut may end within a secret.
+            let is_cut = message.chars().count() == MAX_VALUE;
+            for secret in &secrets {
+                *message = message.replace(secret, "");
+                let part = |(end, _): &(usize, char)| message.ends_with(&secret[..*end]);
+                let end = secret.char_indices().rev().find(part).filter(|_| is_cut);
+                message.truncate(message.len() - end.map_or(0, |(end, _)| end));
+            }
+        }
+        description
     }
 }
 
@@ -102,7 +123,7 @@ impl Watch for Call {
 
     fn fail(&mut self, describe: impl FnOnce() -> Description) {
         let Some(subsegment) = self.subsegment.take() else { return };
-        subsegment.add_cause(describe);
+        subsegment.add_cause(|| self.redact(describe()));
         subsegment.set_fault();
         if self.responded {
             subsegment.set_content_length(self.received);

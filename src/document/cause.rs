@@ -280,43 +280,36 @@ fn debug_name(error: &dyn Error) -> String {
 fn message(text: impl fmt::Display) -> String {
     const MAX_READ: usize = 8 * MAX_VALUE;
     let mut text = bounded(text, MAX_READ);
-    if text.len() >= MAX_READ {
-        text.truncate(text.rfind("://").unwrap_or(text.len()));
-    }
-    if text.contains(['/', '@']) {
+    if let Some(last_url) = text.rfind("://") {
+        if text.len() >= MAX_READ {
+            text.truncate(last_url);
+        }
         text = without_url_secrets(&text);
     }
     text.truncate(cut(&text, MAX_VALUE).len());
     text
 }
 
-/// Leaves out the credentials, query and fragment of every URL, also of one that begins with its host or path: clients
-/// such as reqwest put them into their errors. What else looks like that goes, too.
+/// Leaves out the credentials, query and fragment of every URL: clients such as reqwest put whole ones into their errors.
+///
+/// A URL ends at white space, or at a character that URLs have to escape. Punctuation at its end belongs to the text.
 fn without_url_secrets(text: &str) -> String {
-    /// A password tells credentials from the address of a mailbox.
-    fn without_credentials(text: &str) -> &str {
-        match text.rsplit_once('@') {
-            Some((credentials, host)) if credentials.contains(':') => host,
-            _ => text,
-        }
-    }
-
+    let is_end = |c: char| c.is_whitespace() || "\"<>`".contains(c);
     let mut kept = String::with_capacity(text.len());
-    for word in text.split_inclusive(char::is_whitespace) {
-        let path = word.find('/').unwrap_or(word.len());
-        let end = word[path..].find(['?', '#']).map_or(word.len(), |end| path + end);
+    for word in text.split_inclusive(is_end) {
+        let begin = word.find("://").unwrap_or(word.len());
+        let end = word[begin..].find(['?', '#']).map_or(word.len(), |end| begin + end);
         let (mut url, secret) = word.split_at(end);
         while let Some((before, rest)) = url.split_once("://") {
             let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
             let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-            for part in [without_credentials(before), "://", host] {
+            for part in [before, "://", host] {
                 kept.push_str(part);
             }
             url = path;
         }
-        kept.push_str(without_credentials(url));
-        // Punctuation at the end of a word belongs to the text.
-        let secret_end = secret.trim_end_matches(|c: char| c.is_whitespace() || ".,;:'\"`>)]}".contains(c)).len();
+        kept.push_str(url);
+        let secret_end = secret.trim_end_matches(|c: char| is_end(c) || ".,;:')]}".contains(c)).len();
         kept.push_str(&secret[secret_end..]);
     }
     kept

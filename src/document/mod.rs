@@ -37,7 +37,7 @@ pub use self::{
     tree::Namespace,
 };
 pub(crate) use self::{
-    cause::Description,
+    cause::{Description, Exception},
     segment::Kind,
     serialize::Service,
     split::MAX_DEPTH,
