@@ -15,8 +15,8 @@ use crate::{
 pub(super) struct Call {
     /// Taken when the call is over.
     subsegment: Option<Subsegment>,
-    /// What errors may repeat of it is not recorded: query and credentials.
-    uri: Uri,
+    /// The URL, if it has what errors must not repeat: a query or credentials.
+    secret_url: Option<Uri>,
     responded: bool,
     expected: Option<u64>,
     received: u64,
@@ -54,7 +54,9 @@ impl Call {
                 headers.insert(&w3c::TRACEPARENT, traceparent);
             }
         }
-        Some(Self { subsegment: Some(subsegment), uri: uri.clone(), responded: false, expected: None, received: 0 })
+        let is_secret = uri.query().is_some() || uri.authority().is_some_and(|host| host.as_str().contains('@'));
+        let secret_url = Some(uri).filter(|_| is_secret && subsegment.is_recorded()).cloned();
+        Some(Self { subsegment: Some(subsegment), secret_url, responded: false, expected: None, received: 0 })
     }
 
     #[cfg(feature = "reqwest")]
@@ -79,8 +81,9 @@ impl Call {
 
     /// An error may have a part of the URL that is not known as one: its path with the query, or its authority.
     fn redact(&self, mut description: Description) -> Description {
-        let query = self.uri.query().filter(|query| !query.is_empty()).map(|query| format!("?{query}"));
-        let credentials = self.uri.authority().and_then(|authority| authority.as_str().rsplit_once('@'));
+        let Some(url) = &self.secret_url else { return description };
+        let query = url.query().filter(|query| !query.is_empty()).map(|query| format!("?{query}"));
+        let credentials = url.authority().and_then(|authority| authority.as_str().rsplit_once('@'));
         let credentials = credentials.map(|(credentials, _)| format!("{credentials}@"));
         let secrets: Vec<String> = [query, credentials].into_iter().flatten().collect();
         for Exception { message, .. } in &mut description.exceptions {
