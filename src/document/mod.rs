@@ -22,6 +22,7 @@
 
 mod annotation;
 mod cause;
+mod json;
 mod segment;
 mod serialize;
 mod split;
