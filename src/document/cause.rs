@@ -292,9 +292,9 @@ fn message(text: impl fmt::Display) -> String {
 
 /// Leaves out the credentials, query and fragment of every URL: clients such as reqwest put whole ones into their errors.
 ///
-/// A URL ends at white space, or at a character that URLs have to escape. Punctuation at its end belongs to the text.
+/// A URL ends at white space, or at a character that [`http::Uri`] refuses. Punctuation at its end belongs to the text.
 fn without_url_secrets(text: &str) -> String {
-    let is_end = |c: char| c.is_whitespace() || "\"<>`".contains(c);
+    let is_end = |c: char| c.is_whitespace() || "\"<>".contains(c);
     let mut kept = String::with_capacity(text.len());
     for word in text.split_inclusive(is_end) {
         let begin = word.find("://").unwrap_or(word.len());
@@ -309,7 +309,7 @@ fn without_url_secrets(text: &str) -> String {
             url = path;
         }
         kept.push_str(url);
-        let secret_end = secret.trim_end_matches(|c: char| is_end(c) || ".,;:')]}".contains(c)).len();
+        let secret_end = secret.trim_end_matches(|c: char| is_end(c) || ".,;:'`)]}".contains(c)).len();
         kept.push_str(&secret[secret_end..]);
     }
     kept
