@@ -16,7 +16,7 @@ pub(super) struct Call {
     /// Taken when the call is over.
     subsegment: Option<Subsegment>,
     /// The URL, if it has what errors must not repeat: a query or credentials.
-    secret_url: Option<Uri>,
+    secret_url: Option<Box<Uri>>,
     responded: bool,
     expected: Option<u64>,
     received: u64,
@@ -54,8 +54,9 @@ impl Call {
                 headers.insert(&w3c::TRACEPARENT, traceparent);
             }
         }
-        let is_secret = uri.query().is_some() || uri.authority().is_some_and(|host| host.as_str().contains('@'));
-        let secret_url = Some(uri).filter(|_| is_secret && subsegment.is_recorded()).cloned();
+        let is_secret = || uri.query().is_some() || uri.authority().is_some_and(|host| host.as_str().contains('@'));
+        // It is large, and moves with the call.
+        let secret_url = (subsegment.is_recorded() && is_secret()).then(|| Box::new(uri.clone()));
         Some(Self { subsegment: Some(subsegment), secret_url, responded: false, expected: None, received: 0 })
     }
 
