@@ -38,25 +38,12 @@ thread_local! {
 /// The entity that the running code belongs to; [`Entity::none`] if there is none.
 #[must_use]
 pub fn current() -> Entity {
-    CURRENT
-        .try_with(|current| {
-            let entity = current.take();
-            let copy = entity.clone();
-            current.set(entity);
-            copy
-        })
-        .unwrap_or_default()
+    with_current(Entity::clone)
 }
 
 /// The header for a call that the running code makes.
 pub(crate) fn current_header() -> Option<TraceHeader> {
-    let header = |current: &Cell<Entity>| {
-        let entity = current.take();
-        let header = entity.header();
-        current.set(entity);
-        header
-    };
-    CURRENT.try_with(header).ok().flatten()
+    with_current(Entity::header)
 }
 
 /// What a client says when it is called outside of any trace. The call goes through in any case.
@@ -149,6 +136,17 @@ impl Entity {
         self.add_cause(|| Description::of_panic(payload));
         self.set_fault();
     }
+}
+
+/// Looks at the current entity; while the thread ends there is none any more.
+fn with_current<T: Default>(look: impl FnOnce(&Entity) -> T) -> T {
+    let look = |current: &Cell<Entity>| {
+        let entity = current.take();
+        let seen = look(&entity);
+        current.set(entity);
+        seen
+    };
+    CURRENT.try_with(look).unwrap_or_default()
 }
 
 /// While the thread ends there is no context any more.
