@@ -49,7 +49,6 @@ pub(crate) trait Watch {
 }
 
 /// What the head of a response says about the rest, or its trailers about the whole.
-#[derive(Default)]
 pub(crate) struct Announced {
     /// How long the body will be.
     pub(crate) content_length: Option<u64>,

@@ -326,7 +326,6 @@ impl Entity {
         }
     }
 
-    #[cold]
     fn release(&mut self) {
         if let Inner::Recorded { recording, .. } = std::mem::take(&mut self.0) {
             Recording::release(recording);

@@ -6,17 +6,8 @@ use serde_json::Value;
 use crate::{
     Recorder,
     emitter::InMemoryEmitter,
-    sampling::{Capture, Decision, SampleAll, SamplingRequest, SamplingStrategy},
+    sampling::{Capture, SampleAll, SampleNone, SamplingStrategy},
 };
-
-#[derive(Debug)]
-struct SampleNothing;
-
-impl SamplingStrategy for SampleNothing {
-    fn decide(&self, _: &SamplingRequest<'_>) -> Decision {
-        Decision::new(false)
-    }
-}
 
 fn recorder(sampling: impl SamplingStrategy + 'static) -> (Recorder, InMemoryEmitter) {
     let emitter = InMemoryEmitter::new();
@@ -103,7 +94,7 @@ fn what_is_said_while_an_entity_closes_is_in_its_document_or_counted() {
 fn what_is_kept_while_it_closes_is_emitted_once_or_not_at_all() {
     for faulty in [false, true] {
         model(move || {
-            let (recorder, emitter) = recorder(SampleNothing);
+            let (recorder, emitter) = recorder(SampleNone);
             let segment = recorder.begin_segment("segment");
             if faulty {
                 segment.set_fault();
@@ -123,7 +114,7 @@ fn what_is_kept_while_it_closes_is_emitted_once_or_not_at_all() {
 fn what_is_discarded_while_it_closes_is_counted_for_what_became_of_it() {
     for sampled in [false, true] {
         model(move || {
-            let (recorder, emitter) = if sampled { recorder(SampleAll) } else { recorder(SampleNothing) };
+            let (recorder, emitter) = if sampled { recorder(SampleAll) } else { recorder(SampleNone) };
             let segment = recorder.begin_segment("segment");
             segment.set_fault();
             let entity = segment.entity().clone();
