@@ -129,6 +129,11 @@ impl TraceHeader {
         }
     }
 
+    /// Only what is X-Ray's own: root, parent and decision.
+    pub(crate) const fn without_extra(&self) -> Self {
+        Self { root: self.root, parent: self.parent, decision: self.decision, extra: None }
+    }
+
     /// The trace id.
     #[must_use]
     pub const fn root(&self) -> TraceId {

@@ -22,7 +22,7 @@
 //! | is it recorded? | [`sampling`] |
 //! | a segment begins | [`recorder`], [`entity`] |
 //! | work is done as part of it | [`context`], [`future`] |
-//! | other services are called | [`client`] |
+//! | other services are called | [`client`]; [`message`] for queues and events |
 //! | the segment closes | [`document`] |
 //! | and is sent | [`emitter`] |
 //!
@@ -42,6 +42,7 @@ pub mod header;
 pub mod id;
 #[cfg(feature = "local")]
 pub mod local;
+pub mod message;
 pub mod recorder;
 pub mod sampling;
 pub mod server;

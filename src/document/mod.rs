@@ -42,5 +42,5 @@ pub(crate) use self::{
     segment::Kind,
     serialize::Service,
     split::MAX_DEPTH,
-    tree::{Index, NONE, Node, Tree},
+    tree::{Index, MAX_LINKS, NONE, Node, Tree},
 };

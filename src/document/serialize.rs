@@ -320,8 +320,7 @@ impl SegmentDocument {
         let texts = match *detail {
             Detail::Annotation { key, value: Scalar::Text(value) } => [key, value, Text::default()],
             Detail::Annotation { key, .. } => [key, Text::default(), Text::default()],
-            Detail::CauseReference(_) => [Text::default(); 3],
-            Detail::Link { .. } => return LINK,
+            Detail::CauseReference(_) | Detail::Link { .. } => [Text::default(); 3],
             Detail::Exception { kind, message, .. } => [kind, message, Text::default()],
             Detail::Frame { path, label, .. } => [path, label, Text::default()],
             Detail::Metadata { key, json, .. } => [key, json, Text::default()],
@@ -332,9 +331,6 @@ impl SegmentDocument {
         scratch.len()
     }
 }
-
-/// `{"trace_id":"…","id":"…"},`
-const LINK: usize = 24 + TraceId::LEN + SegmentId::LEN;
 
 /// What every segment of a recorder says about its service, written once.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 //!
 //! In: a document of any size. Out: documents within the limit that carry the same entities, linked by `parent_id`.
 //! The largest completed subtrees leave first. An entity that is too large even alone loses, in this order, stack
-//! frames, metadata, links, annotations and exceptions, the largest ones first; what was cut is told in its metadata
+//! frames, metadata, annotations and exceptions, the largest ones first; what was cut is told in its metadata
 //! (`tower_xray.cut`).
 
 use super::{
@@ -75,10 +75,9 @@ impl SegmentDocument {
     /// Cuts an entity down to `limit` bytes without its children; its length then, or nothing if that is impossible.
     fn shed(&mut self, index: Index, limit: usize, scratch: &mut Vec<u8>) -> Option<usize> {
         type Choose = fn(&Detail) -> bool;
-        const STEPS: [Choose; 5] = [
+        const STEPS: [Choose; 4] = [
             |detail| matches!(detail, Detail::Frame { .. }),
             |detail| matches!(detail, Detail::Metadata { .. }),
-            |detail| matches!(detail, Detail::Link { .. }),
             |detail| matches!(detail, Detail::Annotation { .. }),
             |detail| matches!(detail, Detail::Exception { .. }),
         ];
@@ -114,8 +113,7 @@ impl SegmentDocument {
                     dropped.binary_search(&(position - 1)).is_ok()
                 });
                 let cut = &mut self.tree.node_mut(index).cut;
-                *[&mut cut.stack, &mut cut.metadata, &mut cut.links, &mut cut.annotations, &mut cut.exceptions][step] =
-                    true;
+                *[&mut cut.stack, &mut cut.metadata, &mut cut.annotations, &mut cut.exceptions][step] = true;
                 len = self.own_len(index, scratch);
             }
         }

@@ -214,8 +214,10 @@ impl Entity {
         self.set_fault();
     }
 
-    /// Links to a segment of another trace, such as the one that has sent a message (X-Ray segment documents: 20 links
-    /// per segment).
+    /// Links to a segment of another trace, such as the one that has sent a message.
+    ///
+    /// The same link is kept once. X-Ray segment documents have at most 20; the document says if there were more
+    /// (`tower_xray.cut`).
     pub fn add_link(&self, trace_id: TraceId, id: SegmentId) {
         let Inner::Recorded { recording, index, id: own } = &self.0 else { return };
         recording.describe(*index, *own, |tree| tree.add_link(*index, trace_id, id));

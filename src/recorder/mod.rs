@@ -87,11 +87,21 @@ impl Recorder {
     ///
     /// Where the header says `Sampled=0` or `1`, the strategy is not asked.
     pub fn begin_segment_from(&self, name: &str, header: Option<&TraceHeader>) -> Segment {
+        self.begin_segment_as(name, header.cloned(), None)
+    }
+
+    /// The same where something else than the header may have decided.
+    pub(crate) fn begin_segment_as(
+        &self,
+        name: &str,
+        header: Option<TraceHeader>,
+        decision: Option<Decision>,
+    ) -> Segment {
         if !self.is_enabled() {
-            return Self::pass_on(header.cloned());
+            return Self::pass_on(header);
         }
         let name = SegmentName::lenient(name);
-        self.begin(name.as_str(), header.cloned(), None, |request| request, |_, _| {}).segment
+        self.begin(name.as_str(), header, decision, |request| request, |_, _| {}).segment
     }
 
     /// What was opened, sampled, emitted and dropped since the recorder was made.

@@ -20,6 +20,7 @@ mod id;
 mod in_progress;
 mod local;
 mod local_rules;
+mod message;
 mod naming;
 mod outcomes;
 mod outline;

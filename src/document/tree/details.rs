@@ -27,6 +27,9 @@ const FEW: usize = 32;
 /// The annotations and metadata of entities that have many.
 pub(super) type Lookup = HashMap<SegmentId, HashMap<Name, Index>>;
 
+/// X-Ray segment documents: 20 links per segment.
+pub(crate) const MAX_LINKS: usize = 20;
+
 /// What tells annotations and metadata of one entity apart: the namespace of metadata, and the key in lower case.
 type Name = (Option<String>, String);
 
@@ -75,7 +78,23 @@ impl Tree {
     }
 
     pub(crate) fn add_link(&mut self, index: Index, trace_id: TraceId, id: SegmentId) {
-        self.attach(index, Detail::Link { trace_id, id });
+        // Once there is one too many, there is no need to count again.
+        if self.node(index).cut.links {
+            return;
+        }
+        let mut links = 0;
+        for detail in self.details(index) {
+            let Detail::Link { trace_id: other, id: other_id } = *detail else { continue };
+            if (trace_id, id) == (other, other_id) {
+                return;
+            }
+            links += 1;
+        }
+        if links < MAX_LINKS {
+            self.attach(index, Detail::Link { trace_id, id });
+        } else {
+            self.node_mut(index).cut.links = true;
+        }
     }
 
     /// Describes an error at an entity; what an entity below it has described already is referred to.

@@ -10,6 +10,7 @@ mod node;
 
 use std::cell::RefCell;
 
+pub(crate) use self::details::MAX_LINKS;
 pub use self::node::Namespace;
 pub(crate) use self::node::{Cut, Detail, Http, Node, Scalar, Text};
 use self::{
