@@ -82,16 +82,27 @@ pub(super) fn request(entity: &Value) -> (&str, &str) {
 pub(super) fn hint(entity: &Value) -> String {
     let place = string(entity, &["origin"]).or_else(|| string(entity, &["namespace"]));
     let (method, url) = request(entity);
+    let aws = entity.get("aws");
     let operation = string(entity, &["aws", "operation"]);
-    let resource =
-        string(entity, &["aws", "table_name"]).or_else(|| entity.get("aws")?.get("resource_names")?.get(0)?.as_str());
+    let retries = aws.and_then(|aws| aws.get("retries")?.as_u64()).filter(|retries| *retries > 0);
+    let retries = retries.map(|retries| format!("{retries} {}", if retries == 1 { "retry" } else { "retries" }));
+    let database = string(entity, &["sql", "database_type"]);
     let query = string(entity, &["sql", "sanitized_query"]);
-    [place, operation, resource, query, Some(method), Some(path(url))]
+    let resource = aws.and_then(resource);
+    [place, operation, resource, retries.as_deref(), database, query, Some(method), Some(path(url))]
         .into_iter()
         .flatten()
         .filter(|word| !word.is_empty())
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+/// What an AWS call was about. Of a URL or an ARN, the name at its end is enough.
+fn resource(aws: &Value) -> Option<&str> {
+    const NAMES: [&str; 6] = ["table_name", "bucket_name", "queue_url", "topic_arn", "function_name", "stream_name"];
+    let named = NAMES.iter().find_map(|name| aws.get(name)?.as_str());
+    let name = named.or_else(|| aws.get("resource_names")?.get(0)?.as_str())?;
+    name.rsplit(['/', ':']).next()
 }
 
 /// The URL without scheme, for where there is no room.

@@ -660,6 +660,32 @@ web  AWS::ECS::Fargate                502  400 ms  ━━━━━━━━━�
     }
 
     #[test]
+    fn a_call_is_told_by_what_it_was_about() {
+        let call = |namespace: &str, more: Value| {
+            let mut segment = segment();
+            segment["subsegments"][0]["namespace"] = namespace.into();
+            let (key, value) = more.as_object().unwrap().iter().next().unwrap();
+            segment["subsegments"][0][key] = value.clone();
+            draw([segment], 160)
+        };
+        for (namespace, more, told) in [
+            ("aws", json!({ "aws": { "operation": "PutItem", "table_name": "orders" } }), "aws PutItem orders"),
+            ("aws", json!({ "aws": { "operation": "Invoke", "retries": 1 } }), "aws Invoke 1 retry"),
+            ("aws", json!({ "aws": { "operation": "Invoke", "retries": 2 } }), "aws Invoke 2 retries"),
+            (
+                "aws",
+                json!({ "aws": { "operation": "SendMessage", "queue_url": "http://h/1/jobs" } }),
+                "SendMessage jobs",
+            ),
+            ("aws", json!({ "aws": { "operation": "Publish", "topic_arn": "arn:aws:sns:eu:1:news" } }), "Publish news"),
+            ("remote", json!({ "sql": { "database_type": "PostgreSQL" } }), "remote PostgreSQL"),
+        ] {
+            let drawn = call(namespace, more);
+            assert!(drawn.contains(told), "{told}: {drawn}");
+        }
+    }
+
+    #[test]
     fn colours_change_nothing_but_colour() {
         let trace = &Trace::group([segment(), subsegment()])[0];
         let colored = trace.render(&RenderOptions::default());
