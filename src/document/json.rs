@@ -29,6 +29,11 @@ impl<'a> List<'a> {
         Self { key, open, empty: true, out }
     }
 
+    /// One that has been opened, and has an element.
+    pub(super) fn begun(out: &'a mut Vec<u8>) -> Self {
+        Self { key: Key(""), open: b'{', empty: false, out }
+    }
+
     pub(super) fn next(&mut self) {
         if std::mem::take(&mut self.empty) {
             write_key(self.key, self.out);

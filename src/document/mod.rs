@@ -21,6 +21,7 @@
 //! ```
 
 mod annotation;
+mod aws;
 mod cause;
 mod json;
 mod segment;

@@ -268,12 +268,16 @@ impl<'a> EntityDocument<'a> {
     #[must_use]
     pub fn annotation(self, key: &str) -> Option<AnnotationValue<'a>> {
         self.tree.details(self.index).find_map(|detail| match detail {
-            Detail::Annotation { key: own, value } if self.text(*own) == key => Some(match *value {
-                Scalar::Bool(value) => AnnotationValue::Bool(value),
-                Scalar::Float(value) => AnnotationValue::Float(value),
-                Scalar::Integer(value) => AnnotationValue::Integer(value),
-                Scalar::Text(value) => AnnotationValue::Text(self.text(value).into()),
-            }),
+            Detail::Annotation { key: own, value } if self.text(*own) == key => Some(self.value(*value)),
+            _ => None,
+        })
+    }
+
+    /// What the `aws` object says: see [`Entity::add_aws`](crate::Entity::add_aws).
+    #[must_use]
+    pub fn aws(self, key: &str) -> Option<AnnotationValue<'a>> {
+        self.tree.details(self.index).find_map(|detail| match detail {
+            Detail::Aws { key: own, value } if self.text(*own) == key => Some(self.value(*value)),
             _ => None,
         })
     }
@@ -314,6 +318,15 @@ impl<'a> EntityDocument<'a> {
 
     fn node(self) -> &'a Node {
         self.tree.node(self.index)
+    }
+
+    fn value(self, value: Scalar) -> AnnotationValue<'a> {
+        match value {
+            Scalar::Bool(value) => AnnotationValue::Bool(value),
+            Scalar::Float(value) => AnnotationValue::Float(value),
+            Scalar::Integer(value) => AnnotationValue::Integer(value),
+            Scalar::Text(value) => AnnotationValue::Text(self.text(value).into()),
+        }
     }
 
     fn text(self, text: Text) -> &'a str {

@@ -4,6 +4,7 @@
 //! collector take it. Absent fields, empty objects and false flags are left out.
 
 use super::{
+    aws,
     json::{
         Key, List, key, seconds, write_float, write_id, write_integer, write_key, write_plain, write_string, write_text,
     },
@@ -121,6 +122,9 @@ impl SegmentDocument {
         if whole_segment {
             self.write_service(out);
         }
+        if whole_segment || node.aws > 0 {
+            self.write_aws(index, whole_segment, out);
+        }
         if node.has_details() || node.cut != Cut::default() {
             self.write_annotations(index, out);
             self.write_metadata(index, node, out);
@@ -175,7 +179,27 @@ impl SegmentDocument {
             write_key(key!("sampling_rule_name"), out);
             write_text(cut(rule, MAX_STRING).as_bytes(), out);
         }
-        out.extend_from_slice(b"}}");
+        out.push(b'}');
+    }
+
+    /// Goes on with the object that [`write_service`](Self::write_service) has begun, or writes one.
+    fn write_aws(&self, index: Index, begun: bool, out: &mut Vec<u8>) {
+        let mut list = if begun { List::begun(out) } else { List::new(key!("aws"), b'{', out) };
+        for detail in self.tree.details(index) {
+            let Detail::Aws { key, value } = detail else { continue };
+            list.next();
+            write_plain(self.tree.bytes(*key), list.out);
+            list.out.push(b':');
+            let is_list = aws::is_list(self.tree.str(*key));
+            if is_list {
+                list.out.push(b'[');
+            }
+            self.write_scalar(*value, list.out);
+            if is_list {
+                list.out.push(b']');
+            }
+        }
+        list.end(b'}');
     }
 
     fn write_annotations(&self, index: Index, out: &mut Vec<u8>) {
@@ -185,12 +209,7 @@ impl SegmentDocument {
             list.next();
             write_plain(self.tree.bytes(*key), list.out);
             list.out.push(b':');
-            match *value {
-                Scalar::Bool(value) => list.out.extend_from_slice(if value { b"true" } else { b"false" }),
-                Scalar::Float(value) => write_float(value, list.out),
-                Scalar::Integer(value) => write_integer(value, list.out),
-                Scalar::Text(value) => write_text(self.tree.bytes(value), list.out),
-            }
+            self.write_scalar(*value, list.out);
         }
         list.end(b'}');
     }
@@ -217,7 +236,7 @@ impl SegmentDocument {
             }
             list.out.push(b'}');
         }
-        let Cut { stack, metadata, links, annotations, exceptions } = node.cut;
+        let Cut { stack, metadata, links, annotations, exceptions, aws } = node.cut;
         if node.cut != Cut::default() {
             list.next();
             write_text(OWN_NAMESPACE.as_bytes(), list.out);
@@ -228,6 +247,7 @@ impl SegmentDocument {
                 (links, "links"),
                 (annotations, "annotations"),
                 (exceptions, "exceptions"),
+                (aws, "aws"),
             ];
             for (position, (_, part)) in parts.iter().filter(|(cut, _)| *cut).enumerate() {
                 if position > 0 {
@@ -310,6 +330,15 @@ impl SegmentDocument {
         list.end(b']');
     }
 
+    fn write_scalar(&self, value: Scalar, out: &mut Vec<u8>) {
+        match value {
+            Scalar::Bool(value) => out.extend_from_slice(if value { b"true" } else { b"false" }),
+            Scalar::Float(value) => write_float(value, out),
+            Scalar::Integer(value) => write_integer(value, out),
+            Scalar::Text(value) => write_text(self.tree.bytes(value), out),
+        }
+    }
+
     fn write_field(&self, key: Key, value: Text, out: &mut Vec<u8>) {
         write_string(key, self.tree.bytes(value), out);
     }
@@ -318,8 +347,9 @@ impl SegmentDocument {
     pub(crate) fn detail_len(tree: &Tree, detail: &Detail, scratch: &mut Vec<u8>) -> usize {
         scratch.clear();
         let texts = match *detail {
-            Detail::Annotation { key, value: Scalar::Text(value) } => [key, value, Text::default()],
-            Detail::Annotation { key, .. } => [key, Text::default(), Text::default()],
+            Detail::Annotation { key, value: Scalar::Text(value) }
+            | Detail::Aws { key, value: Scalar::Text(value) } => [key, value, Text::default()],
+            Detail::Annotation { key, .. } | Detail::Aws { key, .. } => [key, Text::default(), Text::default()],
             Detail::CauseReference(_) | Detail::Link { .. } => [Text::default(); 3],
             Detail::Exception { kind, message, .. } => [kind, message, Text::default()],
             Detail::Frame { path, label, .. } => [path, label, Text::default()],
@@ -335,7 +365,7 @@ impl SegmentDocument {
 /// What every segment of a recorder says about its service, written once.
 #[derive(Debug)]
 pub(crate) struct Service {
-    /// `,"origin":…,"service":{…},"aws":{"xray":{…`: open at the end for the rule's name.
+    /// `,"origin":…,"service":{…},"aws":{"xray":{…`: open at the end for the rule's name, and for what is about AWS.
     fields: String,
     working_directory: String,
 }

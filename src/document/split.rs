@@ -2,12 +2,13 @@
 //!
 //! In: a document of any size. Out: documents within the limit that carry the same entities, linked by `parent_id`.
 //! The largest completed subtrees leave first. An entity that is too large even alone loses, in this order, stack
-//! frames, metadata, annotations and exceptions, the largest ones first; what was cut is told in its metadata
+//! frames, metadata, annotations, exceptions and keys of its `aws` object, the largest ones first; what was cut is told in
+//! its metadata
 //! (`tower_xray.cut`).
 
 use super::{
     segment::{SegmentDocument, into_text},
-    tree::{Detail, Index, NONE},
+    tree::{Cut, Detail, Index, NONE},
 };
 
 /// X-Ray segment documents: 64 kB.
@@ -75,11 +76,12 @@ impl SegmentDocument {
     /// Cuts an entity down to `limit` bytes without its children; its length then, or nothing if that is impossible.
     fn shed(&mut self, index: Index, limit: usize, scratch: &mut Vec<u8>) -> Option<usize> {
         type Choose = fn(&Detail) -> bool;
-        const STEPS: [Choose; 4] = [
+        const STEPS: [Choose; 5] = [
             |detail| matches!(detail, Detail::Frame { .. }),
             |detail| matches!(detail, Detail::Metadata { .. }),
             |detail| matches!(detail, Detail::Annotation { .. }),
             |detail| matches!(detail, Detail::Exception { .. }),
+            |detail| matches!(detail, Detail::Aws { .. }),
         ];
         let mut len = self.own_len(index, scratch);
         for (step, choose) in STEPS.iter().enumerate() {
@@ -113,7 +115,8 @@ impl SegmentDocument {
                     dropped.binary_search(&(position - 1)).is_ok()
                 });
                 let cut = &mut self.tree.node_mut(index).cut;
-                *[&mut cut.stack, &mut cut.metadata, &mut cut.annotations, &mut cut.exceptions][step] = true;
+                let Cut { stack, metadata, annotations, exceptions, aws, .. } = cut;
+                *[stack, metadata, annotations, exceptions, aws][step] = true;
                 len = self.own_len(index, scratch);
             }
         }

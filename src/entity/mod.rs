@@ -166,6 +166,33 @@ impl Entity {
         }
     }
 
+    /// Adds to the `aws` object: what is known about a call to AWS, or about where a segment runs.
+    ///
+    /// For clients of AWS that this crate does not trace. X-Ray draws a queue or a table by its `queue_url`, `topic_arn`
+    /// or `table_name` if the namespace is [`Aws`](Namespace::Aws); `operation`, `region` and `request_id` are shown.
+    ///
+    /// Keys are X-Ray's snake case out of `a-z 0-9 _`: `TableName` becomes `table_name`. The keys of objects that are
+    /// X-Ray's own (`xray`, `cloudwatch_logs`, `ec2`, `ecs`, `eks`, `elastic_beanstalk`, `tracing`) get a `_` at their
+    /// end. Keys and texts are cut at 250 characters, and a later value replaces an earlier one. What comes after 50 keys
+    /// is refused and counted, and so are floats that are not finite, and a value of `retries` that is no integer.
+    ///
+    /// ```
+    /// use tower_xray::document::Namespace;
+    ///
+    /// let call = tower_xray::current().begin_subsegment("DynamoDB");
+    /// call.set_namespace(Namespace::Aws);
+    /// call.add_aws("operation", "GetItem");
+    /// call.add_aws("table_name", "orders");
+    /// ```
+    pub fn add_aws<'a>(&self, key: &str, value: impl Into<AnnotationValue<'a>>) {
+        let Inner::Recorded { recording, index, id } = &self.0 else { return };
+        let (value, mut refused) = (value.into(), false);
+        recording.describe(*index, *id, |tree| refused = !tree.add_aws(*index, key, value));
+        if refused {
+            recording.refuse();
+        }
+    }
+
     /// Says for whom the work is done: an id that traces can be searched by, cut at 250 characters.
     ///
     /// X-Ray knows the user of a segment, so this is about the segment wherever it is called.

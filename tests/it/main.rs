@@ -5,6 +5,7 @@
 mod support;
 
 mod annotations;
+mod aws;
 mod capture;
 mod causes;
 mod centralized;

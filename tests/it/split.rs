@@ -299,6 +299,7 @@ proptest! {
                 }
                 for key in 0..part.annotations {
                     entity.add_annotation(&key.to_string(), "ü".repeat(key));
+                    entity.add_aws(&key.to_string(), "\u{1}".repeat(key));
                 }
                 if part.failed {
                     entity.add_fault(&Long("ü", 990));

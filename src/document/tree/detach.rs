@@ -112,8 +112,9 @@ impl Tree {
         while place != NONE {
             let Attribute { next, node, mut detail } = from.attributes[place as usize];
             let texts: [Option<&mut Text>; 3] = match &mut detail {
-                Detail::Annotation { key, value: Scalar::Text(value) } => [Some(key), Some(value), None],
-                Detail::Annotation { key, .. } => [Some(key), None, None],
+                Detail::Annotation { key, value: Scalar::Text(value) }
+                | Detail::Aws { key, value: Scalar::Text(value) } => [Some(key), Some(value), None],
+                Detail::Annotation { key, .. } | Detail::Aws { key, .. } => [Some(key), None, None],
                 Detail::CauseReference(_) | Detail::Link { .. } => [None, None, None],
                 Detail::Exception { kind, message, .. } => [Some(kind), Some(message), None],
                 Detail::Frame { path, label, .. } => [Some(path), Some(label), None],

@@ -11,9 +11,10 @@ use super::{
 use crate::{
     document::{
         annotation::AnnotationValue,
+        aws,
         cause::{Description, Exception},
         serialize::OWN_NAMESPACE,
-        text::{MAX_VALUE, cut, repair_key},
+        text::{MAX_STRING, MAX_VALUE, cut, repair_key},
     },
     id::{SegmentId, TraceId},
 };
@@ -24,11 +25,16 @@ const RECENT: usize = 256;
 /// An entity with more attributes than this has a [`Lookup`]; looking at so few is cheaper without.
 const FEW: usize = 32;
 
-/// The annotations and metadata of entities that have many.
+/// What can be replaced in entities that have much of it.
 pub(super) type Lookup = HashMap<SegmentId, HashMap<Name, Index>>;
 
 /// X-Ray segment documents: 20 links per segment.
 pub(crate) const MAX_LINKS: usize = 20;
+/// Keys that the `aws` object of one entity has at most.
+const MAX_AWS: u8 = 50;
+
+/// These keys are looked up like those of metadata, in a namespace that metadata cannot have.
+const AWS: &str = "AWS.";
 
 /// What tells annotations and metadata of one entity apart: the namespace of metadata, and the key in lower case.
 type Name = (Option<String>, String);
@@ -36,12 +42,7 @@ type Name = (Option<String>, String);
 impl Tree {
     pub(crate) fn annotate(&mut self, index: Index, key: &str, value: &AnnotationValue<'_>) {
         let key = repair_key(key);
-        let value = match value {
-            AnnotationValue::Bool(value) => Scalar::Bool(*value),
-            AnnotationValue::Float(value) => Scalar::Float(*value),
-            AnnotationValue::Integer(value) => Scalar::Integer(*value),
-            AnnotationValue::Text(value) => Scalar::Text(self.write(cut(value, MAX_VALUE))),
-        };
+        let value = self.write_scalar(value, MAX_VALUE);
         match self.find(index, None, &key) {
             Some(place) => {
                 if let Detail::Annotation { value: old, .. } = &mut self.attributes[place as usize].detail {
@@ -52,6 +53,40 @@ impl Tree {
                 let key = self.write(&key);
                 self.attach(index, Detail::Annotation { key, value });
             }
+        }
+    }
+
+    /// Adds to the `aws` object; false if that is full, or wants another value.
+    pub(crate) fn add_aws(&mut self, index: Index, key: &str, value: AnnotationValue<'_>) -> bool {
+        let key = aws::repair_key(key);
+        let Some(value) = aws::repair_value(&key, value) else { return false };
+        let place = if self.node(index).aws == 0 { None } else { self.find(index, Some(AWS), &key) };
+        if place.is_none() && self.node(index).aws == MAX_AWS {
+            self.node_mut(index).cut.aws = true;
+            return false;
+        }
+        let value = self.write_scalar(&value, MAX_STRING);
+        match place {
+            Some(place) => {
+                if let Detail::Aws { value: old, .. } = &mut self.attributes[place as usize].detail {
+                    *old = value;
+                }
+            }
+            None => {
+                let key = self.write(&key);
+                self.attach(index, Detail::Aws { key, value });
+                self.node_mut(index).aws += 1;
+            }
+        }
+        true
+    }
+
+    fn write_scalar(&mut self, value: &AnnotationValue<'_>, max: usize) -> Scalar {
+        match value {
+            AnnotationValue::Bool(value) => Scalar::Bool(*value),
+            AnnotationValue::Float(value) => Scalar::Float(*value),
+            AnnotationValue::Integer(value) => Scalar::Integer(*value),
+            AnnotationValue::Text(value) => Scalar::Text(self.write(cut(value, max))),
         }
     }
 
@@ -199,7 +234,7 @@ impl Tree {
         }
     }
 
-    /// The annotation with this key, or the metadata with this namespace and key.
+    /// The annotation with this key, or the metadata with this namespace and key; that of [`AWS`] is the `aws` object.
     ///
     /// Keys that differ by case only would become one in the collector, so they are one here.
     fn find(&mut self, index: Index, namespace: Option<&str>, key: &str) -> Option<Index> {
@@ -209,6 +244,7 @@ impl Tree {
             let Attribute { next, detail, .. } = self.attributes.get(place as usize)?;
             let same = match (detail, namespace) {
                 (Detail::Annotation { key: old, .. }, None) => self.str(*old).eq_ignore_ascii_case(key),
+                (Detail::Aws { key: old, .. }, Some(AWS)) => self.str(*old) == key,
                 (Detail::Metadata { namespace: other, key: old, .. }, Some(namespace)) => {
                     self.str(*other) == namespace && self.str(*old).eq_ignore_ascii_case(key)
                 }
@@ -234,6 +270,7 @@ impl Tree {
     fn name(&self, detail: &Detail) -> Option<Name> {
         match detail {
             Detail::Annotation { key, .. } => Some(name(None, self.str(*key))),
+            Detail::Aws { key, .. } => Some(name(Some(AWS), self.str(*key))),
             Detail::Metadata { namespace, key, .. } => Some(name(Some(self.str(*namespace)), self.str(*key))),
             _ => None,
         }

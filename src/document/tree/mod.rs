@@ -122,6 +122,7 @@ impl Tree {
             end: 0,
             http: Http::default(),
             user: Text::default(),
+            aws: 0,
             cut: Cut::default(),
             parent,
             first_child: NONE,

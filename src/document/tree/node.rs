@@ -64,6 +64,8 @@ pub(crate) struct Node {
     pub(crate) end: u64,
     pub(crate) http: Http,
     pub(crate) user: Text,
+    /// Keys of its `aws` object.
+    pub(crate) aws: u8,
     /// What had to be left out: see [`Cut`].
     pub(crate) cut: Cut,
     pub(super) parent: Index,
@@ -82,6 +84,7 @@ pub(crate) struct Cut {
     pub(crate) annotations: bool,
     pub(crate) exceptions: bool,
     pub(crate) links: bool,
+    pub(crate) aws: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -95,6 +98,11 @@ pub(crate) enum Scalar {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Detail {
     Annotation {
+        key: Text,
+        value: Scalar,
+    },
+    /// A key of the `aws` object.
+    Aws {
         key: Text,
         value: Scalar,
     },
