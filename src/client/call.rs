@@ -5,7 +5,7 @@ use http::{HeaderMap, Method, StatusCode, Uri, header::HOST};
 use super::layer::Settings;
 use crate::{
     body::{Announced, Watch},
-    document::{AsError, Description, Exception, Namespace, text::MAX_VALUE},
+    document::{AsError, Description, Namespace},
     entity::{Entity, Subsegment},
     header::X_AMZN_TRACE_ID,
     w3c,
@@ -81,23 +81,13 @@ impl Call {
     }
 
     /// An error may have a part of the URL that is not known as one: its path with the query, or its authority.
-    fn redact(&self, mut description: Description) -> Description {
+    fn redact(&self, description: Description) -> Description {
         let Some(url) = &self.secret_url else { return description };
         let query = url.query().filter(|query| !query.is_empty()).map(|query| format!("?{query}"));
         let credentials = url.authority().and_then(|authority| authority.as_str().rsplit_once('@'));
         let credentials = credentials.map(|(credentials, _)| format!("{credentials}@"));
         let secrets: Vec<String> = [query, credentials].into_iter().flatten().collect();
-        for Exception { message, .. } in &mut description.exceptions {
-            // A message that was cut may end within a secret.
-            let is_cut = message.chars().count() == MAX_VALUE;
-            for secret in &secrets {
-                *message = message.replace(secret, "");
-                let part = |(end, _): &(usize, char)| message.ends_with(&secret[..*end]);
-                let end = secret.char_indices().rev().find(part).filter(|_| is_cut);
-                message.truncate(message.len() - end.map_or(0, |(end, _)| end));
-            }
-        }
-        description
+        description.without(&secrets)
     }
 }
 

@@ -241,6 +241,21 @@ impl Description {
         Self { exceptions: vec![exception], stack: Vec::new(), truncated: 0 }
     }
 
+    /// Leaves these texts out of every message, wherever they stand.
+    pub(crate) fn without(mut self, secrets: &[String]) -> Self {
+        for Exception { message, .. } in &mut self.exceptions {
+            // A message that was cut may end within a secret.
+            let is_cut = message.chars().count() == MAX_VALUE;
+            for secret in secrets {
+                *message = message.replace(secret, "");
+                let part = |(end, _): &(usize, char)| message.ends_with(&secret[..*end]);
+                let end = secret.char_indices().rev().find(part).filter(|_| is_cut);
+                message.truncate(message.len() - end.map_or(0, |(end, _)| end));
+            }
+        }
+        self
+    }
+
     /// Adds the stack of the caller, without the frames of this crate on top of it.
     pub(crate) fn with_stack(mut self) -> Self {
         let text = Backtrace::force_capture().to_string();

@@ -39,7 +39,7 @@ pub use self::{
     tree::Namespace,
 };
 pub(crate) use self::{
-    cause::{Description, Exception},
+    cause::Description,
     segment::Kind,
     serialize::Service,
     split::MAX_DEPTH,
