@@ -36,7 +36,7 @@ pub use self::{
     segment::{EntityDocument, SegmentDocument},
     split::{MAX_DOCUMENT, Split},
     text::{InvalidNameError, SegmentName},
-    tree::Namespace,
+    tree::{Namespace, SqlField},
 };
 pub(crate) use self::{
     cause::Description,

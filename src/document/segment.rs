@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer, ser::Error as _};
 
 use super::{
     serialize::Service,
-    tree::{Detail, Index, Namespace, Node, Scalar, Text, Tree},
+    tree::{Detail, Index, Namespace, Node, Scalar, SqlField, Text, Tree},
 };
 use crate::{
     document::AnnotationValue,
@@ -293,6 +293,16 @@ impl<'a> EntityDocument<'a> {
             }
             _ => None,
         })
+    }
+
+    /// A field of the object `sql`; empty if it is not there.
+    #[must_use]
+    pub fn sql(self, field: SqlField) -> &'a str {
+        let told = self.tree.details(self.index).find_map(|detail| match detail {
+            Detail::Sql { field: own, value } if *own == field => Some(self.text(*value)),
+            _ => None,
+        });
+        told.unwrap_or_default()
     }
 
     /// Types and messages of the exceptions described here, outermost first.

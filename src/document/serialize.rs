@@ -10,7 +10,7 @@ use super::{
     },
     segment::{Kind, SegmentDocument},
     text::{MAX_STRING, cut},
-    tree::{Cut, Detail, Http, Index, NONE, Namespace, Node, Scalar, Text, Tree},
+    tree::{Cut, Detail, Http, Index, NONE, Namespace, Node, Scalar, SqlField, Text, Tree},
 };
 use crate::id::{SegmentId, TraceId, ascii};
 
@@ -126,6 +126,7 @@ impl SegmentDocument {
             self.write_aws(index, whole_segment, out);
         }
         if node.has_details() || node.cut != Cut::default() {
+            self.write_sql(index, out);
             self.write_annotations(index, out);
             self.write_metadata(index, node, out);
             self.write_cause(index, out);
@@ -202,6 +203,27 @@ impl SegmentDocument {
         list.end(b'}');
     }
 
+    fn write_sql(&self, index: Index, out: &mut Vec<u8>) {
+        let mut list = List::new(key!("sql"), b'{', out);
+        for detail in self.tree.details(index) {
+            let Detail::Sql { field, value } = detail else { continue };
+            let Key(key) = match field {
+                SqlField::ConnectionString => key!("connection_string"),
+                SqlField::DatabaseType => key!("database_type"),
+                SqlField::DatabaseVersion => key!("database_version"),
+                SqlField::DriverVersion => key!("driver_version"),
+                SqlField::Preparation => key!("preparation"),
+                SqlField::SanitizedQuery => key!("sanitized_query"),
+                SqlField::Url => key!("url"),
+                SqlField::User => key!("user"),
+            };
+            list.next();
+            list.out.extend_from_slice(key.as_bytes());
+            write_text(self.tree.bytes(*value), list.out);
+        }
+        list.end(b'}');
+    }
+
     fn write_annotations(&self, index: Index, out: &mut Vec<u8>) {
         let mut list = List::new(key!("annotations"), b'{', out);
         for detail in self.tree.details(index) {
@@ -236,7 +258,7 @@ impl SegmentDocument {
             }
             list.out.push(b'}');
         }
-        let Cut { stack, metadata, links, annotations, exceptions, aws } = node.cut;
+        let Cut { stack, metadata, sql, links, annotations, exceptions, aws } = node.cut;
         if node.cut != Cut::default() {
             list.next();
             write_text(OWN_NAMESPACE.as_bytes(), list.out);
@@ -244,6 +266,7 @@ impl SegmentDocument {
             let parts = [
                 (stack, "stack"),
                 (metadata, "metadata"),
+                (sql, "sql"),
                 (links, "links"),
                 (annotations, "annotations"),
                 (exceptions, "exceptions"),
@@ -354,6 +377,7 @@ impl SegmentDocument {
             Detail::Exception { kind, message, .. } => [kind, message, Text::default()],
             Detail::Frame { path, label, .. } => [path, label, Text::default()],
             Detail::Metadata { key, json, .. } => [key, json, Text::default()],
+            Detail::Sql { value, .. } => [value, Text::default(), Text::default()],
         };
         for text in texts {
             write_text(tree.bytes(text), scratch);

@@ -2,13 +2,12 @@
 //!
 //! In: a document of any size. Out: documents within the limit that carry the same entities, linked by `parent_id`.
 //! The largest completed subtrees leave first. An entity that is too large even alone loses, in this order, stack
-//! frames, metadata, annotations, exceptions and keys of its `aws` object, the largest ones first; what was cut is told in
-//! its metadata
-//! (`tower_xray.cut`).
+//! frames, metadata, the text of its query, annotations, exceptions and keys of its `aws` object, the largest ones
+//! first; what was cut is told in its metadata (`tower_xray.cut`).
 
 use super::{
     segment::{SegmentDocument, into_text},
-    tree::{Cut, Detail, Index, NONE},
+    tree::{Cut, Detail, Index, NONE, SqlField},
 };
 
 /// X-Ray segment documents: 64 kB.
@@ -76,9 +75,10 @@ impl SegmentDocument {
     /// Cuts an entity down to `limit` bytes without its children; its length then, or nothing if that is impossible.
     fn shed(&mut self, index: Index, limit: usize, scratch: &mut Vec<u8>) -> Option<usize> {
         type Choose = fn(&Detail) -> bool;
-        const STEPS: [Choose; 5] = [
+        const STEPS: [Choose; 6] = [
             |detail| matches!(detail, Detail::Frame { .. }),
             |detail| matches!(detail, Detail::Metadata { .. }),
+            |detail| matches!(detail, Detail::Sql { field: SqlField::SanitizedQuery, .. }),
             |detail| matches!(detail, Detail::Annotation { .. }),
             |detail| matches!(detail, Detail::Exception { .. }),
             |detail| matches!(detail, Detail::Aws { .. }),
@@ -115,8 +115,8 @@ impl SegmentDocument {
                     dropped.binary_search(&(position - 1)).is_ok()
                 });
                 let cut = &mut self.tree.node_mut(index).cut;
-                let Cut { stack, metadata, annotations, exceptions, aws, .. } = cut;
-                *[stack, metadata, annotations, exceptions, aws][step] = true;
+                let Cut { stack, metadata, sql, annotations, exceptions, aws, .. } = cut;
+                *[stack, metadata, sql, annotations, exceptions, aws][step] = true;
                 len = self.own_len(index, scratch);
             }
         }

@@ -13,6 +13,8 @@ pub(crate) const MAX_STRING: usize = 250;
 pub(crate) const MAX_KEY: usize = 500;
 /// X-Ray segment documents: annotation values have at most 1,000 characters. Messages are held to the same.
 pub(crate) const MAX_VALUE: usize = 1_000;
+/// Characters of the text of a SQL statement.
+pub(crate) const MAX_STATEMENT: usize = 4_000;
 
 const UNKNOWN: &str = "unknown";
 

@@ -119,6 +119,7 @@ impl Tree {
                 Detail::Exception { kind, message, .. } => [Some(kind), Some(message), None],
                 Detail::Frame { path, label, .. } => [Some(path), Some(label), None],
                 Detail::Metadata { namespace, key, json } => [Some(namespace), Some(key), Some(json)],
+                Detail::Sql { value, .. } => [Some(value), None, None],
             };
             for text in texts.into_iter().flatten() {
                 *text = self.write(from.str(*text));

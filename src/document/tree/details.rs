@@ -6,7 +6,7 @@ use std::{borrow::Cow, collections::HashMap};
 
 use super::{
     Index, NONE, Tree, chain,
-    node::{Attribute, Detail, Scalar, State},
+    node::{Attribute, Detail, Scalar, SqlField, State},
 };
 use crate::{
     document::{
@@ -14,7 +14,7 @@ use crate::{
         aws,
         cause::{Description, Exception},
         serialize::OWN_NAMESPACE,
-        text::{MAX_STRING, MAX_VALUE, cut, repair_key},
+        text::{MAX_STATEMENT, MAX_STRING, MAX_VALUE, cut, repair_key},
     },
     id::{SegmentId, TraceId},
 };
@@ -30,6 +30,7 @@ pub(super) type Lookup = HashMap<SegmentId, HashMap<Name, Index>>;
 
 /// X-Ray segment documents: 20 links per segment.
 pub(crate) const MAX_LINKS: usize = 20;
+
 /// Keys that the `aws` object of one entity has at most.
 const MAX_AWS: u8 = 50;
 
@@ -109,6 +110,17 @@ impl Tree {
                 let (namespace, key) = (self.write(namespace), self.write(key));
                 self.attach(index, Detail::Metadata { namespace, key, json });
             }
+        }
+    }
+
+    /// Says something about a query; an empty value says nothing. Every field is told once.
+    pub(crate) fn add_sql(&mut self, index: Index, field: SqlField, value: &str) {
+        if !value.is_empty() {
+            let value = match field {
+                SqlField::SanitizedQuery => self.write(cut(value, MAX_STATEMENT)),
+                _ => self.write_string(value),
+            };
+            self.attach(index, Detail::Sql { field, value });
         }
     }
 

@@ -11,8 +11,8 @@ mod node;
 use std::cell::RefCell;
 
 pub(crate) use self::details::MAX_LINKS;
-pub use self::node::Namespace;
 pub(crate) use self::node::{Cut, Detail, Http, Node, Scalar, Text};
+pub use self::node::{Namespace, SqlField};
 use self::{
     details::Lookup,
     node::{Attribute, State},

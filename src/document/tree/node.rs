@@ -28,6 +28,30 @@ pub enum Namespace {
     Remote,
 }
 
+/// What a document says of a query.
+///
+/// X-Ray segment documents: the fields of the object `sql`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum SqlField {
+    /// Where the database is, for a driver that is not told by a URL (250 characters).
+    ConnectionString,
+    /// The kind of database, such as `PostgreSQL` (250 characters).
+    DatabaseType,
+    /// Its version (250 characters).
+    DatabaseVersion,
+    /// The client's library and version (250 characters).
+    DriverVersion,
+    /// `call` or `statement`, for a query that was prepared.
+    Preparation,
+    /// The text of the query, without the literals in it (4,000 characters).
+    SanitizedQuery,
+    /// Where the database is: `scheme://host/database` (250 characters).
+    Url,
+    /// Whom the database takes the client for (250 characters).
+    User,
+}
+
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum State {
     /// The node has left the tree; its place can be taken again.
@@ -81,6 +105,7 @@ pub(crate) struct Node {
 pub(crate) struct Cut {
     pub(crate) stack: bool,
     pub(crate) metadata: bool,
+    pub(crate) sql: bool,
     pub(crate) annotations: bool,
     pub(crate) exceptions: bool,
     pub(crate) links: bool,
@@ -132,6 +157,10 @@ pub(crate) enum Detail {
         namespace: Text,
         key: Text,
         json: Text,
+    },
+    Sql {
+        field: SqlField,
+        value: Text,
     },
 }
 
