@@ -26,7 +26,7 @@ use std::{
 
 use crate::{
     document::{AsError, Description},
-    entity::Entity,
+    entity::{Entity, Subsegment},
     header::TraceHeader,
     id::SegmentId,
 };
@@ -100,11 +100,19 @@ impl Drop for Entered {
 ///
 /// When `work` does; the panic is recorded first.
 pub fn capture_blocking<T, E: AsError<K>, K>(name: &str, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-    let subsegment = current().begin_subsegment(name);
+    run_in(current().begin_subsegment(name), work, Entity::add_fault)
+}
+
+/// Runs sync code in a subsegment; `record` has a look at its error before that closes.
+pub(crate) fn run_in<T, E>(
+    subsegment: Subsegment,
+    work: impl FnOnce() -> Result<T, E>,
+    record: impl FnOnce(&Entity, &E),
+) -> Result<T, E> {
     match enter(&subsegment, work) {
         Ok(result) => {
             if let Err(error) = &result {
-                subsegment.add_fault(error);
+                record(&subsegment, error);
             }
             result
         }

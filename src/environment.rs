@@ -32,11 +32,23 @@ impl Environment {
 
     /// `AWS_XRAY_SDK_DISABLED=true` (as in Go) or `AWS_XRAY_SDK_ENABLED=false` (as in Python and Java).
     pub(crate) fn disabled(&self) -> bool {
-        let is = |name, words: &[&str]| {
-            self.get(name).is_some_and(|value| words.iter().any(|word| value.eq_ignore_ascii_case(word)))
-        };
-        is("AWS_XRAY_SDK_DISABLED", &["true", "t", "1", "yes", "y", "on"])
-            || is("AWS_XRAY_SDK_ENABLED", &["false", "f", "0", "no", "n", "off"])
+        self.switch("AWS_XRAY_SDK_DISABLED") == Some(true) || self.switch("AWS_XRAY_SDK_ENABLED") == Some(false)
+    }
+
+    /// As in the X-Ray SDKs for Java and Python.
+    #[cfg(feature = "sqlparser")]
+    pub(crate) fn collect_sql_queries(&self) -> Option<bool> {
+        self.switch("AWS_XRAY_COLLECT_SQL_QUERIES")
+    }
+
+    fn switch(&self, name: &str) -> Option<bool> {
+        let value = self.get(name)?;
+        let is = |words: &[&str]| words.iter().any(|word| value.eq_ignore_ascii_case(word));
+        match () {
+            () if is(&["true", "t", "1", "yes", "y", "on"]) => Some(true),
+            () if is(&["false", "f", "0", "no", "n", "off"]) => Some(false),
+            () => None,
+        }
     }
 
     pub(crate) fn context_missing(&self) -> Option<ContextMissing> {

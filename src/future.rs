@@ -58,7 +58,7 @@ where
         }
     }
 
-    Capture { inner: future.in_subsegment(name), record: record::<T, E, K> }
+    Capture { inner: Within::new(future, name.into()), record: record::<T, E, K> }
 }
 
 /// Runs futures in the context of an entity.
@@ -69,7 +69,7 @@ pub trait FutureExt: Future + Sized {
     /// A panic is recorded as the subsegment's fault, and goes on. A future that is dropped before its end, as by a
     /// timeout or by `select!`, leaves the annotation `cancelled`: that is no error by itself.
     fn in_subsegment(self, name: impl Into<Cow<'static, str>>) -> InSubsegment<Self> {
-        InSubsegment { future: self, name: name.into(), parent: current(), subsegment: None }
+        InSubsegment { inner: Within::new(self, name.into()) }
     }
 
     /// Runs it as part of the entity that is current now: for `tokio::spawn` and the like.
@@ -111,47 +111,7 @@ pin_project! {
     #[must_use = "futures do nothing unless they are polled"]
     pub struct InSubsegment<F> {
         #[pin]
-        future: F,
-        name: Cow<'static, str>,
-        parent: Entity,
-        subsegment: Option<Subsegment>,
-    }
-
-    impl<F> PinnedDrop for InSubsegment<F> {
-        fn drop(this: Pin<&mut Self>) {
-            if let Some(subsegment) = this.project().subsegment {
-                subsegment.add_annotation("cancelled", true);
-            }
-        }
-    }
-}
-
-impl<F: Future> InSubsegment<F> {
-    /// Polls, and lets `record` have a look at the output before the subsegment closes.
-    fn poll_with(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        record: impl FnOnce(&Entity, &F::Output),
-    ) -> Poll<F::Output> {
-        let this = self.project();
-        let subsegment = this.subsegment.get_or_insert_with(|| {
-            // Whoever polls may know more than whoever has built the future.
-            let parent = if this.parent.is_none() { &current() } else { &*this.parent };
-            parent.begin_subsegment(this.name)
-        });
-        match enter(subsegment, || this.future.poll(cx)) {
-            Ok(poll) => {
-                let output = ready!(poll);
-                record(subsegment, &output);
-                *this.subsegment = None;
-                Poll::Ready(output)
-            }
-            Err(panic) => {
-                subsegment.record_panic(&*panic);
-                *this.subsegment = None;
-                panic::resume_unwind(panic)
-            }
-        }
+        inner: Within<F, Cow<'static, str>>,
     }
 }
 
@@ -159,7 +119,7 @@ impl<F: Future> Future for InSubsegment<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        self.poll_with(cx, |_, _| {})
+        self.project().inner.poll_with(cx, |_, _, _| {})
     }
 }
 
@@ -169,7 +129,7 @@ pin_project! {
     #[must_use = "futures do nothing unless they are polled"]
     pub struct Capture<F: Future> {
         #[pin]
-        inner: InSubsegment<F>,
+        inner: Within<F, Cow<'static, str>>,
         record: fn(&Entity, &F::Output),
     }
 }
@@ -179,6 +139,71 @@ impl<F: Future> Future for Capture<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        this.inner.poll_with(cx, *this.record)
+        this.inner.poll_with(cx, |_, entity, output| (this.record)(entity, output))
+    }
+}
+
+/// What the subsegment of a future is about.
+pub(crate) trait Begin {
+    fn begin(&self, parent: &Entity) -> Subsegment;
+}
+
+impl Begin for Cow<'static, str> {
+    fn begin(&self, parent: &Entity) -> Subsegment {
+        parent.begin_subsegment(self)
+    }
+}
+
+pin_project! {
+    /// A future with a subsegment, from its first poll to its end.
+    #[derive(Debug)]
+    pub(crate) struct Within<F, B> {
+        #[pin]
+        future: F,
+        about: B,
+        parent: Entity,
+        subsegment: Option<Subsegment>,
+    }
+
+    impl<F, B> PinnedDrop for Within<F, B> {
+        fn drop(this: Pin<&mut Self>) {
+            if let Some(subsegment) = this.project().subsegment {
+                subsegment.add_annotation("cancelled", true);
+            }
+        }
+    }
+}
+
+impl<F: Future, B: Begin> Within<F, B> {
+    /// A part of the entity that is current now, or at its first poll.
+    pub(crate) fn new(future: F, about: B) -> Self {
+        Self { future, about, parent: current(), subsegment: None }
+    }
+
+    /// Polls, and lets `record` have a look at the output before the subsegment closes.
+    pub(crate) fn poll_with(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        record: impl FnOnce(&B, &Entity, &F::Output),
+    ) -> Poll<F::Output> {
+        let this = self.project();
+        let about = &*this.about;
+        let subsegment = this.subsegment.get_or_insert_with(|| {
+            // Whoever polls may know more than whoever has built the future.
+            if this.parent.is_none() { about.begin(&current()) } else { about.begin(this.parent) }
+        });
+        match enter(subsegment, || this.future.poll(cx)) {
+            Ok(poll) => {
+                let output = ready!(poll);
+                record(about, subsegment, &output);
+                *this.subsegment = None;
+                Poll::Ready(output)
+            }
+            Err(panic) => {
+                subsegment.record_panic(&*panic);
+                *this.subsegment = None;
+                panic::resume_unwind(panic)
+            }
+        }
     }
 }

@@ -50,7 +50,10 @@ mod sync;
 pub mod w3c;
 
 pub use self::{
-    client::XRayClientLayer,
+    client::{
+        XRayClientLayer,
+        sql::{Sql, capture_sql},
+    },
     context::current,
     entity::{Entity, Segment, Subsegment},
     future::{FutureExt, capture},

@@ -26,6 +26,8 @@
 //! The HTTP status decides about error, throttle and fault, and for gRPC the status in headers or trailers, which becomes
 //! the annotation `grpc_status` unless it is OK.
 //!
+//! A query is a call, too: see [`sql`].
+//!
 //! A layer that runs the client elsewhere, as tower's buffer does, loses the current entity, unless the request brings
 //! an [`Entity`](crate::Entity) along in its extensions.
 //!
@@ -38,5 +40,6 @@ mod layer;
 #[cfg(feature = "reqwest")]
 pub mod reqwest;
 mod service;
+pub mod sql;
 
 pub use self::{body::ResponseBody, future::ResponseFuture, layer::XRayClientLayer, service::XRayClient};

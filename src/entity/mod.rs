@@ -35,6 +35,7 @@ mod recording;
 use std::{
     panic::{self, AssertUnwindSafe},
     sync::Arc,
+    time::Duration,
 };
 
 use http::StatusCode;
@@ -300,13 +301,29 @@ impl Entity {
     }
 
     pub(crate) fn begin_subsegment_with(&self, name: &str, describe: impl FnOnce(&mut Tree, Index)) -> Subsegment {
+        self.begin_subsegment_ago(name, Duration::ZERO, describe)
+    }
+
+    /// Begins a subsegment that is told of late: it began so long `ago`, but not before this entity.
+    pub(crate) fn begin_subsegment_ago(
+        &self,
+        name: &str,
+        ago: Duration,
+        describe: impl FnOnce(&mut Tree, Index),
+    ) -> Subsegment {
         Subsegment::new(match &self.0 {
             Inner::Recorded { recording, index, id } => {
-                let (index, id) = recording.open(name, *index, *id, describe);
+                let (index, id) = recording.open(name, ago, *index, *id, describe);
                 Self::recorded(recording.clone(), index, id)
             }
             _ => self.clone(),
         })
+    }
+
+    /// Whether the text of a statement would be recorded.
+    #[cfg(feature = "sqlparser")]
+    pub(crate) fn records_statements(&self) -> bool {
+        matches!(&self.0, Inner::Recorded { recording, .. } if recording.records_sql_statements())
     }
 
     /// Records a cause; `describe` runs before anything is locked, since it runs the caller's code.

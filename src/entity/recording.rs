@@ -124,17 +124,25 @@ impl Recording {
     }
 
     /// Opens a subsegment; one whose parent has been sent already will travel by itself.
+    ///
+    /// It began so long `ago`, but not before its parent, or its segment where that is all that is known.
     pub(super) fn open(
         &self,
         name: &str,
+        ago: Duration,
         parent: Index,
         parent_id: SegmentId,
         describe: impl FnOnce(&mut Tree, Index),
     ) -> (Index, SegmentId) {
         let id = self.recorder().ids().segment_id();
-        let start = self.began.now_micros(self.recorder().clock());
+        let mut start = self.began.now_micros(self.recorder().clock());
         let mut tree = self.tree();
         let parent = if tree.holds(parent, parent_id) { parent } else { NONE };
+        if !ago.is_zero() {
+            let earliest = if parent == NONE { self.began.micros() } else { tree.node(parent).start };
+            let ago = u64::try_from(ago.as_micros()).unwrap_or(u64::MAX);
+            start = start.saturating_sub(ago).max(earliest);
+        }
         let index = tree.open(name, id, parent, Some(parent_id), start);
         describe(&mut tree, index);
         (index, id)
@@ -162,6 +170,11 @@ impl Recording {
 
     pub(super) fn with_stack(&self, description: Description) -> Description {
         if self.recorder().records_backtraces() { description.with_stack() } else { description }
+    }
+
+    #[cfg(feature = "sqlparser")]
+    pub(super) fn records_sql_statements(&self) -> bool {
+        self.recorder().records_sql_statements()
     }
 
     /// Sends what was not sampled, whatever its outcome.

@@ -27,6 +27,8 @@ pub struct RecorderBuilder {
     origin: Option<String>,
     service_version: Option<String>,
     backtraces: bool,
+    #[cfg(feature = "sqlparser")]
+    sql_statements: bool,
     clock: Clock,
     ids: IdSource,
     environment: Environment,
@@ -44,6 +46,8 @@ impl Default for RecorderBuilder {
             origin: None,
             service_version: None,
             backtraces: false,
+            #[cfg(feature = "sqlparser")]
+            sql_statements: false,
             clock: Clock::default(),
             ids: IdSource::default(),
             environment: Environment::process(),
@@ -108,6 +112,17 @@ impl RecorderBuilder {
         self
     }
 
+    /// Whether the texts of [SQL](crate::client::sql) statements are recorded, unless `AWS_XRAY_COLLECT_SQL_QUERIES` says
+    /// it. Off by default.
+    ///
+    /// Every literal in them is a `?`. What cannot be read is left out: statements of a database that is not known, that are
+    /// no SQL, or in which a backslash is before a quote.
+    #[cfg(feature = "sqlparser")]
+    pub fn sql_statements(mut self, on: bool) -> Self {
+        self.sql_statements = on;
+        self
+    }
+
     /// Takes the time from here (since the Unix epoch) instead of the system's clocks: for tests.
     pub fn clock(mut self, now: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
         self.clock = Clock::Given(Arc::new(now));
@@ -134,6 +149,7 @@ impl RecorderBuilder {
     /// |---|---|
     /// | `AWS_XRAY_DAEMON_ADDRESS` | where the daemon listens, see [`DaemonAddress`] |
     /// | `AWS_XRAY_TRACING_NAME` | the name of every segment of a layer, but for [a host that matches](crate::server::Naming::by_host) |
+    /// | `AWS_XRAY_COLLECT_SQL_QUERIES=true` | with feature `sqlparser`: the texts of [SQL](crate::client::sql) statements are recorded, or not |
     /// | `AWS_XRAY_SDK_DISABLED=true`, `AWS_XRAY_SDK_ENABLED=false` | nothing is recorded; the header that comes in still goes on |
     ///
     /// # Errors
@@ -168,6 +184,8 @@ impl RecorderBuilder {
             name,
             enabled,
             backtraces: self.backtraces,
+            #[cfg(feature = "sqlparser")]
+            sql_statements: environment.collect_sql_queries().unwrap_or(self.sql_statements),
             clock: self.clock,
             ids: self.ids,
             counters: Counters::default(),

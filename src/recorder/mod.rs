@@ -57,6 +57,8 @@ struct Inner {
     name: Option<SegmentName>,
     enabled: bool,
     backtraces: bool,
+    #[cfg(feature = "sqlparser")]
+    sql_statements: bool,
     clock: Clock,
     ids: IdSource,
     counters: Counters,
@@ -224,6 +226,11 @@ impl Recorder {
 
     pub(crate) fn records_backtraces(&self) -> bool {
         self.0.backtraces
+    }
+
+    #[cfg(feature = "sqlparser")]
+    pub(crate) fn records_sql_statements(&self) -> bool {
+        self.0.sql_statements
     }
 
     pub(crate) fn clock(&self) -> &Clock {

@@ -38,6 +38,7 @@ mod sampling_stats;
 mod secrets;
 mod server;
 mod split;
+mod sql;
 mod udp;
 mod w3c;
 mod wildcard;
