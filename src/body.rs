@@ -13,7 +13,7 @@ use bytes::Buf;
 use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame};
 
-use crate::{context, document::Description, entity::Entity};
+use crate::{context, document::Description, entity::Entity, grpc};
 
 /// Waits for the end of a body. Dropping it unfinished tells that nobody wants the rest.
 pub(crate) trait Watch {
@@ -49,28 +49,30 @@ pub(crate) trait Watch {
 }
 
 /// What the head of a response says about the rest, or its trailers about the whole.
-pub(crate) struct Announced {
+pub(crate) struct Announced<'a> {
     /// How long the body will be.
     pub(crate) content_length: Option<u64>,
-    pub(crate) grpc_status: Option<u32>,
+    pub(crate) grpc: Option<grpc::Status<'a>>,
 }
 
-impl Announced {
+impl<'a> Announced<'a> {
     /// The first line of each name counts. One pass over few lines takes less than a look-up for every name.
-    pub(crate) fn by(headers: &HeaderMap) -> Self {
+    pub(crate) fn by(headers: &'a HeaderMap) -> Self {
         fn number<T: FromStr>(value: &HeaderValue) -> Option<T> {
             value.to_str().ok()?.parse().ok()
         }
 
-        let (mut content_length, mut grpc_status) = (None, None);
+        let (mut content_length, mut grpc_status, mut grpc_message) = (None, None, None);
         for (name, value) in headers {
             match name.as_str() {
                 "content-length" => content_length = content_length.or(Some(value)),
                 "grpc-status" => grpc_status = grpc_status.or(Some(value)),
+                "grpc-message" => grpc_message = grpc_message.or(Some(value)),
                 _ => {}
             }
         }
-        Self { content_length: content_length.and_then(number), grpc_status: grpc_status.and_then(number) }
+        let grpc = grpc_status.and_then(number).map(|code| grpc::Status::new(code, grpc_message));
+        Self { content_length: content_length.and_then(number), grpc }
     }
 }
 

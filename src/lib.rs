@@ -37,6 +37,7 @@ pub mod emitter;
 pub mod entity;
 mod environment;
 pub mod future;
+mod grpc;
 pub mod guide;
 pub mod header;
 pub mod id;

@@ -1,15 +1,26 @@
 //! One call: the subsegment's owner, from the request to the end of the response's body.
 
-use http::{HeaderMap, Method, StatusCode, Uri, header::HOST};
+use std::borrow::Cow;
 
-use super::layer::Settings;
+use http::{Extensions, HeaderMap, Method, StatusCode, Uri};
+
+use super::{SubsegmentName, layer::Settings, target::Target};
 use crate::{
     body::{Announced, Watch},
     document::{AsError, Description, Namespace},
     entity::{Entity, Subsegment},
+    grpc,
     header::X_AMZN_TRACE_ID,
     w3c,
 };
+
+/// What is known of a request. It is looked at only if the call is recorded.
+pub(super) struct Outbound<'a> {
+    pub(super) method: &'a Method,
+    pub(super) uri: Cow<'a, Uri>,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) extensions: Option<&'a Extensions>,
+}
 
 #[derive(Debug)]
 pub(super) struct Call {
@@ -23,20 +34,31 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Begins a call as part of `caller`, and writes its header; nothing if there is no caller.
-    pub(super) fn begin(
+    /// Begins a call as part of `caller`; nothing if there is no caller.
+    pub(super) fn begin<'a>(
         settings: &Settings,
         caller: &Entity,
-        method: &Method,
-        uri: &Uri,
-        headers: &mut HeaderMap,
+        request: impl FnOnce() -> Outbound<'a>,
     ) -> Option<Self> {
         if caller.is_none() {
             settings.report_missing_context();
             return None;
         }
-        let target = Target::new(uri, headers);
-        let name = settings.name.as_deref().unwrap_or(target.name());
+        let (subsegment, secret_url) = match caller.is_recorded() {
+            true => Self::open(settings, caller, request()),
+            false => (caller.begin_subsegment(""), None),
+        };
+        Some(Self { subsegment: Some(subsegment), secret_url, responded: false, expected: None, received: 0 })
+    }
+
+    fn open(settings: &Settings, caller: &Entity, request: Outbound<'_>) -> (Subsegment, Option<Box<Uri>>) {
+        let Outbound { method, uri, headers, extensions } = request;
+        let target = Target::new(&uri, headers);
+        let grpc = grpc::Route::of(method, uri.path(), headers);
+        let own = extensions.and_then(Extensions::get).map(SubsegmentName::as_str);
+        // X-Ray knows a callee by its host, whatever it speaks; a tonic channel keeps that to itself.
+        let known = own.or(settings.name.as_deref()).or(target.authority);
+        let name = known.or(grpc.map(|grpc| grpc.service)).unwrap_or("unknown");
         let subsegment = caller.begin_subsegment_with(name, |tree, index| {
             let method = tree.write_string(method.as_str());
             let url = tree.write_with(|url| target.write_url(url));
@@ -45,22 +67,26 @@ impl Call {
             node.http.method = method;
             node.http.url = url;
             node.http.traced = settings.traced;
-        });
-        if let Some(header) = subsegment.header() {
-            // A header that was copied along from an inbound request would make the callee our sibling.
-            headers.insert(&X_AMZN_TRACE_ID, header.to_header_value());
-            let traceparent = Some(&header).filter(|_| settings.traceparent).and_then(w3c::format);
-            if let Some(traceparent) = traceparent {
-                headers.insert(&w3c::TRACEPARENT, traceparent);
+            if let Some(route) = grpc {
+                tree.annotate(index, "route", &route.path.into());
             }
-        }
-        let is_secret = || uri.query().is_some() || uri.authority().is_some_and(|host| host.as_str().contains('@'));
+        });
+        let is_secret = uri.query().is_some() || uri.authority().is_some_and(|host| host.as_str().contains('@'));
         // It is large, and moves with the call.
-        let secret_url = (subsegment.is_recorded() && is_secret()).then(|| Box::new(uri.clone()));
-        Some(Self { subsegment: Some(subsegment), secret_url, responded: false, expected: None, received: 0 })
+        (subsegment, is_secret.then(|| Box::new(uri.into_owned())))
     }
 
-    #[cfg(feature = "reqwest")]
+    /// Writes the header that continues the trace.
+    pub(super) fn write_header(&self, settings: &Settings, headers: &mut HeaderMap) {
+        let Some(header) = self.entity().and_then(Entity::header) else { return };
+        // A header that was copied along from an inbound request would make the callee our sibling.
+        headers.insert(&X_AMZN_TRACE_ID, header.to_header_value());
+        let traceparent = Some(&header).filter(|_| settings.traceparent).and_then(w3c::format);
+        if let Some(traceparent) = traceparent {
+            headers.insert(&w3c::TRACEPARENT, traceparent);
+        }
+    }
+
     pub(super) fn is_recorded(&self) -> bool {
         self.subsegment.as_ref().is_some_and(|subsegment| subsegment.is_recorded())
     }
@@ -70,9 +96,16 @@ impl Call {
         let Some(subsegment) = &self.subsegment else { return };
         subsegment.set_status(status);
         let announced = Announced::by(headers);
-        subsegment.set_grpc_status(announced.grpc_status);
+        self.note(announced.grpc);
         self.responded = true;
         self.expected = announced.content_length;
+    }
+
+    /// Notes what gRPC says about the outcome.
+    fn note(&self, status: Option<grpc::Status<'_>>) {
+        if let (Some(status), Some(subsegment)) = (status, &self.subsegment) {
+            subsegment.set_grpc_status(&status, true, |description| self.redact(description));
+        }
     }
 
     /// There is an error instead of a response.
@@ -105,9 +138,7 @@ impl Watch for Call {
     }
 
     fn trail(&mut self, trailers: &HeaderMap) {
-        if let Some(subsegment) = &self.subsegment {
-            subsegment.set_grpc_status(Announced::by(trailers).grpc_status);
-        }
+        self.note(Announced::by(trailers).grpc);
     }
 
     fn complete(&mut self) {
@@ -134,36 +165,6 @@ impl Drop for Call {
             }
         } else {
             self.fail(|| Description::of_text("Cancelled", "the call was dropped before there was a response", false));
-        }
-    }
-}
-
-/// Whom a request goes to.
-struct Target<'a> {
-    scheme: &'a str,
-    /// With its port unless that is the default, without credentials.
-    authority: &'a str,
-    path: &'a str,
-}
-
-impl<'a> Target<'a> {
-    fn new(uri: &'a Uri, headers: &'a HeaderMap) -> Self {
-        let scheme = uri.scheme_str().unwrap_or("http");
-        let authority = uri.authority().map(http::uri::Authority::as_str);
-        let authority = authority.or_else(|| headers.get(HOST)?.to_str().ok()).unwrap_or_default();
-        let authority = authority.rsplit('@').next().unwrap_or_default();
-        let default_port = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
-        let authority = authority.strip_suffix(default_port).unwrap_or(authority);
-        Self { scheme, authority, path: uri.path() }
-    }
-
-    fn name(&self) -> &str {
-        if self.authority.is_empty() { "unknown" } else { self.authority }
-    }
-
-    fn write_url(&self, url: &mut String) {
-        for part in [self.scheme, "://", self.name(), self.path] {
-            url.push_str(part);
         }
     }
 }

@@ -61,7 +61,9 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let result = ready!(self.poll_call(cx));
-        Poll::Ready(result.map(|(response, mut call)| {
+        Poll::Ready(result.map(|(response, call)| {
+            // There is nothing to be said about the body of a call that is not recorded.
+            let mut call = call.filter(Call::is_recorded);
             if let Some(call) = &mut call {
                 call.respond(response.status(), response.headers());
                 if response.body().is_end_stream() {

@@ -37,9 +37,13 @@ mod body;
 mod call;
 mod future;
 mod layer;
+mod name;
 #[cfg(feature = "reqwest")]
 pub mod reqwest;
 mod service;
 pub mod sql;
+mod target;
 
-pub use self::{body::ResponseBody, future::ResponseFuture, layer::XRayClientLayer, service::XRayClient};
+pub use self::{
+    body::ResponseBody, future::ResponseFuture, layer::XRayClientLayer, name::SubsegmentName, service::XRayClient,
+};

@@ -15,16 +15,22 @@
 //! Redirects and reqwest's own retries are one call with one subsegment.
 
 use std::{
+    borrow::Cow,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
 use ::reqwest::{Body, Request, Response, ResponseBuilderExt};
-use http::Uri;
+use http::Extensions;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{ResponseBody, XRayClient, call::Call, future, layer::Settings};
+use super::{
+    ResponseBody, XRayClient,
+    call::{Call, Outbound},
+    future,
+    layer::Settings,
+};
 use crate::{body::Watch, context::current, document::AsError, entity::Entity};
 
 impl<S, K> Service<Request> for XRayClient<S, K>
@@ -41,7 +47,7 @@ where
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        let mut call = begin(&self.settings, &current(), &mut request);
+        let mut call = begin(&self.settings, &current(), &mut request, None);
         let future = match &mut call {
             Some(call) => call.enter(|| self.inner.call(request)),
             None => self.inner.call(request),
@@ -73,21 +79,28 @@ where
     }
 }
 
-/// Begins a call.
-fn begin(settings: &Settings, caller: &Entity, request: &mut Request) -> Option<Call> {
-    // reqwest has checked its URL; what `http` does not take nevertheless is recorded without host and path.
-    let uri: Uri = request.url().as_str().parse().unwrap_or_default();
-    let method = request.method().clone();
-    Call::begin(settings, caller, &method, &uri, request.headers_mut())
+/// Begins a call, and writes its header.
+fn begin(
+    settings: &Settings,
+    caller: &Entity,
+    request: &mut Request,
+    extensions: Option<&Extensions>,
+) -> Option<Call> {
+    let call = Call::begin(settings, caller, || Outbound {
+        method: request.method(),
+        // reqwest has checked its URL; what `http` does not take nevertheless is recorded without host and path.
+        uri: Cow::Owned(request.url().as_str().parse().unwrap_or_default()),
+        headers: request.headers(),
+        extensions,
+    })?;
+    call.write_header(settings, request.headers_mut());
+    Some(call)
 }
 
 /// Lets the call follow the body of its response.
 fn follow(response: Response, call: Option<Call>) -> Response {
-    let Some(mut call) = call else { return response };
+    let Some(mut call) = call.filter(Call::is_recorded) else { return response };
     call.respond(response.status(), response.headers());
-    if !call.is_recorded() {
-        return response;
-    }
     let url = response.url().clone();
     let (parts, body) = http::Response::from(response).into_parts();
     let body = Body::wrap(ResponseBody::new(body, Some(call)));
@@ -152,7 +165,7 @@ mod middleware {
     impl Middleware for XRayMiddleware {
         async fn handle(&self, mut request: Request, extensions: &mut Extensions, next: Next<'_>) -> Result<Response> {
             let caller = extensions.get::<Entity>().cloned().unwrap_or_else(current);
-            let call = begin(&self.0, &caller, &mut request);
+            let call = begin(&self.0, &caller, &mut request, Some(extensions));
             let mut future = std::pin::pin!(ResponseFuture::new(next.run(request, extensions), call));
             let (response, call) = std::future::poll_fn(|cx| future.as_mut().poll_call(cx)).await?;
             Ok(follow(response, call))

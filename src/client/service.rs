@@ -1,8 +1,10 @@
 //! The service: begins a subsegment, and hands it to the response's future.
 
 use std::{
+    borrow::Cow,
     fmt,
     marker::PhantomData,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -10,7 +12,11 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{ResponseBody, ResponseFuture, call::Call, layer::Settings};
+use super::{
+    ResponseBody, ResponseFuture,
+    call::{Call, Outbound},
+    layer::Settings,
+};
 use crate::{
     body::Watch,
     context::current,
@@ -28,6 +34,23 @@ pub struct XRayClient<S, K = Typed> {
 impl<S, K> XRayClient<S, K> {
     pub(super) fn new(inner: S, settings: Settings) -> Self {
         Self { inner, settings, kind: PhantomData }
+    }
+
+    /// Names the calls of this clone like this: see [`XRayClientLayer::name`](super::XRayClientLayer::name).
+    ///
+    /// It is for clients whose requests have no extensions, such as reqwest's; others may take
+    /// [`SubsegmentName`](super::SubsegmentName).
+    ///
+    /// ```
+    /// # use tower_xray::client::XRayClient;
+    /// # fn call<S: Clone>(client: &XRayClient<S>) {
+    /// let pricing = client.clone().named("pricing");
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.settings.name = Some(name.into());
+        self
     }
 
     /// The traced client.
@@ -61,18 +84,24 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let (mut parts, body) = request.into_parts();
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         // A request that was built from an inbound one brings its entity along.
-        let brought = parts.extensions.get::<Entity>().cloned();
-        let caller = brought.clone().unwrap_or_else(current);
-        let mut call = Call::begin(&self.settings, &caller, &parts.method, &parts.uri, &mut parts.headers);
-        if let (Some(entity), Some(_)) = (call.as_ref().and_then(Watch::entity), brought) {
-            parts.extensions.insert(entity.clone());
-        }
-        let request = Request::from_parts(parts, body);
+        let brought = request.extensions().get::<Entity>().cloned();
+        let is_brought = brought.is_some();
+        let mut call = Call::begin(&self.settings, &brought.unwrap_or_else(current), || Outbound {
+            method: request.method(),
+            uri: Cow::Borrowed(request.uri()),
+            headers: request.headers(),
+            extensions: Some(request.extensions()),
+        });
         let future = match &mut call {
-            Some(call) => call.enter(|| self.inner.call(request)),
+            Some(call) => {
+                call.write_header(&self.settings, request.headers_mut());
+                if let Some(entity) = call.entity().filter(|_| is_brought) {
+                    request.extensions_mut().insert(entity.clone());
+                }
+                call.enter(|| self.inner.call(request))
+            }
             None => self.inner.call(request),
         };
         ResponseFuture::new(future, call)

@@ -47,6 +47,7 @@ pub(crate) use self::recording::Recording;
 use crate::{
     context::Entered,
     document::{AnnotationValue, AsError, Description, Index, Namespace, Node, Tree},
+    grpc,
     header::TraceHeader,
     id::{SegmentId, TraceId},
 };
@@ -346,20 +347,29 @@ impl Entity {
         });
     }
 
-    /// Records what a gRPC status says about errors; the HTTP status is 200 whatever has happened.
+    /// Records what a gRPC status says about errors; the HTTP status is 200 whatever has happened. Its message is the
+    /// cause, which `edit` may change.
     ///
     /// It is in the trailers of a response, or in its headers if there is nothing else to send.
-    pub(crate) fn set_grpc_status(&self, code: Option<u32>) {
-        let Some(code) = code else { return };
-        match code {
-            0 => return,
-            // Cancelled, and what the caller has done wrong.
-            1 | 3 | 5 | 6 | 7 | 9 | 11 | 16 => self.set_error(),
-            // Resource exhausted.
-            8 => self.set_throttle(),
-            _ => self.set_fault(),
+    pub(crate) fn set_grpc_status(
+        &self,
+        status: &grpc::Status<'_>,
+        remote: bool,
+        edit: impl FnOnce(Description) -> Description,
+    ) {
+        let code = status.code;
+        if code == grpc::Code::OK || !self.is_recorded() {
+            return;
         }
-        self.add_annotation("grpc_status", code);
+        self.update(|node| {
+            node.error |= code.is_error();
+            node.throttle |= code.is_throttle();
+            node.fault |= code.is_fault();
+        });
+        self.add_annotation("grpc_status", code.0);
+        if let Some(description) = status.description(remote) {
+            self.add_cause(|| edit(description));
+        }
     }
 
     pub(crate) fn set_content_length(&self, bytes: u64) {

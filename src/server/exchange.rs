@@ -16,6 +16,7 @@ use crate::{
     context::current_header,
     document::{Description, RecordedError},
     entity::{Entity, Segment},
+    grpc,
     header::{SamplingDecision, TraceHeader, X_AMZN_TRACE_ID},
     recorder::{Begun, Observation, Recorder},
 };
@@ -55,6 +56,8 @@ struct Progress {
     wanted: bool,
     /// Server-sent events: their reader leaves when it has seen enough.
     events: bool,
+    /// What gRPC says about the outcome, once it does.
+    grpc: Option<grpc::Code>,
 }
 
 impl Exchange {
@@ -100,7 +103,7 @@ impl Exchange {
             },
             |tree, index| {
                 inbound.describe(config.tls, config.forwarded_hops, tree, index);
-                if let Some(route) = inbound.route().filter(|_| config.route_annotation) {
+                if let Some(route) = config.route_annotation.then(|| inbound.route()).flatten() {
                     tree.annotate(index, "route", &route.into());
                 }
             },
@@ -156,14 +159,23 @@ impl Exchange {
         let length = announced.content_length.or_else(|| response.body().size_hint().exact());
         let expected = length.filter(|_| !empty);
         let events = expected.is_none() && !bodiless && is_event_stream(response.headers());
-        self.response = Some(Progress { bodiless, status, expected, sent: 0, wanted: false, events });
+        self.response = Some(Progress { bodiless, status, expected, sent: 0, wanted: false, events, grpc: None });
         if segment.is_recorded() {
             segment.set_status(status);
-            segment.set_grpc_status(announced.grpc_status);
             if let Some(error) = response.extensions().get::<RecordedError>() {
                 segment.add_cause(|| error.description().clone());
             }
         }
+        self.note(announced.grpc);
+    }
+
+    /// Notes what gRPC says about the outcome.
+    fn note(&mut self, status: Option<grpc::Status<'_>>) {
+        let (Some(status), Some(segment)) = (status, &self.segment) else { return };
+        if let Some(progress) = &mut self.response {
+            progress.grpc = Some(status.code);
+        }
+        segment.set_grpc_status(&status, false, |description| description);
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -176,8 +188,9 @@ impl Exchange {
         let segment = self.segment.take()?;
         if let Some(observation) = self.observation.take() {
             let status = self.response.map(|progress| progress.status);
-            let error = error || status.is_some_and(|status| status.is_client_error());
-            let fault = fault || status.is_some_and(|status| status.is_server_error());
+            let grpc = self.response.and_then(|progress| progress.grpc).unwrap_or(grpc::Code::OK);
+            let error = error || grpc.is_error() || status.is_some_and(|status| status.is_client_error());
+            let fault = fault || grpc.is_fault() || status.is_some_and(|status| status.is_server_error());
             observation.end(status.map(|status| status.as_u16()), error, fault);
         }
         Some(segment)
@@ -214,9 +227,7 @@ impl Watch for Exchange {
     }
 
     fn trail(&mut self, trailers: &HeaderMap) {
-        if let Some(segment) = &self.segment {
-            segment.set_grpc_status(Announced::by(trailers).grpc_status);
-        }
+        self.note(Announced::by(trailers).grpc);
     }
 
     fn complete(&mut self) {

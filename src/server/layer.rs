@@ -149,6 +149,8 @@ impl<K> XRayLayer<K> {
     }
 
     /// Whether the matched route (`/orders/{id}`) becomes the annotation `route`. On by default, with feature `axum`.
+    ///
+    /// Of a call by gRPC it is its method (`/shop.Prices/Quote`), with or without that feature.
     pub fn route_annotation(self, on: bool) -> Self {
         self.with(|config| config.route_annotation = on)
     }

@@ -12,6 +12,7 @@ use http::{HeaderValue, Uri, request::Parts, uri::Authority};
 
 use crate::{
     document::{Index, Tree},
+    grpc,
     header::TraceHeader,
     sampling::without_port,
 };
@@ -91,9 +92,12 @@ impl<'a> Inbound<'a> {
         self.x_amzn_trace_id.filter(|value| TraceHeader::is_root_only(value))
     }
 
-    /// The route that a router has matched, such as `/orders/{id}`.
+    /// The method of gRPC, or the route that a router has matched, such as `/orders/{id}`.
     pub(super) fn route(&self) -> Option<&'a str> {
-        matched_path(self.parts)
+        let Parts { method, headers, .. } = self.parts;
+        let grpc = grpc::Route::of(method, self.target().path, headers).map(|route| route.path);
+        // What a router matches of gRPC is often the service only.
+        grpc.or_else(|| matched_path(self.parts))
     }
 
     /// Describes the request at its segment.
