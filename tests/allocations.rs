@@ -5,17 +5,18 @@
 mod pass_through;
 
 use std::{
+    convert::Infallible,
     pin::pin,
     task::{Context, Waker},
 };
 
 use allocation_counter::measure;
-use axum::{Router, routing::get};
-use http::HeaderValue;
+use axum::{Router, body::Body, response::IntoResponse, routing::get};
+use http::{HeaderValue, Request, Response};
 use http_body_util::BodyExt;
-use tower::Service;
+use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_xray::{
-    Recorder, TraceHeader, XRayLayer,
+    Recorder, TraceHeader, XRayClientLayer, XRayLayer,
     document::SegmentDocument,
     emitter::Emitter,
     sampling::{SampleAll, SampleNone, SamplingStrategy},
@@ -91,6 +92,39 @@ fn a_further_subsegment_allocates_nothing() {
     let one = allocations(app(handler(1)).layer(layer(SampleAll)));
     let ten = allocations(app(handler(10)).layer(layer(SampleAll)));
     assert_eq!(ten, one);
+}
+
+/// Calls another service without a network in between, with so many headers, and reads its answer.
+fn calls<S>(client: S, headers: usize) -> axum::routing::MethodRouter
+where
+    S: Service<Request<Body>, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static,
+    S::Response: IntoResponse,
+{
+    get(async move || {
+        let request = Request::get("http://pricing.example.com/quotes/42");
+        let request = HEADERS[..headers].iter().fold(request, |request, name| request.header(*name, "x"));
+        let Ok(response) = client.oneshot(request.body(Body::empty()).unwrap()).await;
+        response.into_response()
+    })
+}
+
+/// Most clients send some headers of their own.
+static HEADERS: [&str; 2] = ["accept", "user-agent"];
+
+fn pricing()
+-> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + Sync {
+    service_fn(async |_: Request<Body>| Ok(Response::new(Body::from("12.50"))))
+}
+
+#[test]
+fn an_unsampled_call_allocates_the_text_of_its_header_and_the_place_for_it() {
+    let over_untraced = |headers| {
+        let untraced = allocations(app(calls(pricing(), headers)).layer(layer(SampleNone)));
+        let traced = calls(XRayClientLayer::new().layer(pricing()), headers);
+        allocations(app(traced).layer(layer(SampleNone))) - untraced
+    };
+    assert_eq!(over_untraced(0), 3, "the text, and the map's first two");
+    assert_eq!(over_untraced(2), 1, "the text");
 }
 
 #[test]

@@ -80,12 +80,7 @@ where
 }
 
 /// Begins a call, and writes its header.
-fn begin(
-    settings: &Settings,
-    caller: &Entity,
-    request: &mut Request,
-    extensions: Option<&Extensions>,
-) -> Option<Call> {
+fn begin(settings: &Settings, caller: &Entity, request: &mut Request, extensions: Option<&Extensions>) -> Option<Call> {
     let call = Call::begin(settings, caller, || Outbound {
         method: request.method(),
         // reqwest has checked its URL; what `http` does not take nevertheless is recorded without host and path.

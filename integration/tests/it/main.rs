@@ -4,3 +4,5 @@
 #[expect(dead_code, reason = "these tests need a part of it only")]
 #[path = "../../../tests/it/support/mod.rs"]
 mod support;
+
+mod grpc;
