@@ -24,6 +24,7 @@ mod annotation;
 mod aws;
 mod cause;
 mod json;
+mod log_group;
 mod segment;
 mod serialize;
 mod split;
@@ -40,6 +41,7 @@ pub use self::{
 };
 pub(crate) use self::{
     cause::Description,
+    log_group::{InvalidLogGroup, LogGroup, MAX_LOG_GROUPS},
     segment::Kind,
     serialize::Service,
     split::MAX_DEPTH,

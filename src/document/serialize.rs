@@ -8,6 +8,7 @@ use super::{
     json::{
         Key, List, key, seconds, write_float, write_id, write_integer, write_key, write_plain, write_string, write_text,
     },
+    log_group::LogGroup,
     segment::{Kind, SegmentDocument},
     text::{MAX_STRING, cut},
     tree::{Cut, Detail, Http, Index, NONE, Namespace, Node, Scalar, SqlField, Text, Tree},
@@ -389,19 +390,31 @@ impl SegmentDocument {
 /// What every segment of a recorder says about its service, written once.
 #[derive(Debug)]
 pub(crate) struct Service {
-    /// `,"origin":…,"service":{…},"aws":{"xray":{…`: open at the end for the rule's name, and for what is about AWS.
+    /// `,"origin":…,"service":{…},"aws":{"cloudwatch_logs":[…],"xray":{…`: open at the end for the rule's name, and for
+    /// what is about AWS.
     fields: String,
     working_directory: String,
 }
 
 impl Service {
-    pub(crate) fn new(origin: Option<&str>, version: Option<&str>) -> Self {
+    pub(crate) fn new(origin: Option<&str>, version: Option<&str>, log_groups: &[LogGroup]) -> Self {
         let mut out = Vec::new();
         write_string(key!("origin"), cut(origin.unwrap_or_default(), MAX_STRING).as_bytes(), &mut out);
         out.extend_from_slice(b",\"service\":{\"runtime\":\"rustc\"");
         write_string(key!("runtime_version"), env!("TOWER_XRAY_RUSTC_VERSION").as_bytes(), &mut out);
         write_string(key!("version"), cut(version.unwrap_or_default(), MAX_STRING).as_bytes(), &mut out);
-        out.extend_from_slice(b"},\"aws\":{\"xray\":{\"sdk\":");
+        out.extend_from_slice(b"},\"aws\":{");
+        let mut list = List::new(key!("cloudwatch_logs"), b'[', &mut out);
+        for group in log_groups {
+            list.next();
+            list.out.push(b'{');
+            write_string(key!("log_group"), group.name.as_bytes(), list.out);
+            write_string(key!("arn"), group.arn.as_deref().unwrap_or_default().as_bytes(), list.out);
+            list.out.push(b'}');
+        }
+        list.end(b']');
+        write_key(key!("xray"), &mut out);
+        out.extend_from_slice(b"{\"sdk\":");
         write_text(SDK.as_bytes(), &mut out);
         write_string(key!("sdk_version"), env!("CARGO_PKG_VERSION").as_bytes(), &mut out);
         let working_directory = std::env::current_dir().map(|path| path.to_string_lossy().into_owned());

@@ -6,7 +6,7 @@ use super::{Inner, Recorder, clock::Clock, stats::Counters};
 #[cfg(feature = "centralized-sampling")]
 use crate::sampling::CentralizedStrategy;
 use crate::{
-    document::{InvalidNameError, SegmentDocument, SegmentName, Service},
+    document::{InvalidLogGroup, InvalidNameError, LogGroup, MAX_LOG_GROUPS, SegmentDocument, SegmentName, Service},
     emitter::{DaemonAddress, DaemonAddressError, Emitter, UdpEmitter},
     environment::Environment,
     id::IdSource,
@@ -26,6 +26,7 @@ pub struct RecorderBuilder {
     daemon_address: DaemonAddress,
     origin: Option<String>,
     service_version: Option<String>,
+    log_groups: Vec<String>,
     backtraces: bool,
     #[cfg(feature = "sqlparser")]
     sql_statements: bool,
@@ -45,6 +46,7 @@ impl Default for RecorderBuilder {
             daemon_address: DaemonAddress::default(),
             origin: None,
             service_version: None,
+            log_groups: Vec::new(),
             backtraces: false,
             #[cfg(feature = "sqlparser")]
             sql_statements: false,
@@ -105,6 +107,15 @@ impl RecorderBuilder {
         self
     }
 
+    /// A log group of CloudWatch Logs that the service writes to: its name, or its ARN, which tells the account too.
+    ///
+    /// The X-Ray console searches it for the lines that have the id of a trace; see
+    /// [`XRayLayer::log_span`](crate::XRayLayer::log_span) for these. Called again, it adds another one, up to 5.
+    pub fn log_group(mut self, name_or_arn: impl Into<String>) -> Self {
+        self.log_groups.push(name_or_arn.into());
+        self
+    }
+
     /// Whether errors and panics carry the stack of where they were recorded. Off by default: a stack takes
     /// milliseconds, and needs debug information to be of use.
     pub fn backtraces(mut self, on: bool) -> Self {
@@ -154,7 +165,8 @@ impl RecorderBuilder {
     ///
     /// # Errors
     ///
-    /// When a variable has no valid value, or the thread of the emitter cannot be started.
+    /// When a variable has no valid value, a log group is none or one too many, or the thread of the emitter cannot be
+    /// started.
     pub fn build(self) -> Result<Recorder, BuildError> {
         let environment = self.environment;
         let enabled = !environment.disabled();
@@ -162,6 +174,11 @@ impl RecorderBuilder {
         let address = environment.daemon_address().map(|address| address.parse()).transpose();
         let name = name.map_err(|error| BuildError(Kind::Name(error)))?;
         let address = address.map_err(|error| BuildError(Kind::Address(error)))?.unwrap_or(self.daemon_address);
+        if self.log_groups.len() > MAX_LOG_GROUPS {
+            return Err(BuildError(Kind::LogGroups));
+        }
+        let log_groups: Result<Vec<_>, _> = self.log_groups.iter().map(|group| LogGroup::new(group)).collect();
+        let log_groups = log_groups.map_err(|error| BuildError(Kind::LogGroup(error)))?;
         #[cfg(feature = "centralized-sampling")]
         let strategy: Box<dyn SamplingStrategy> = if self.centralized {
             Box::new(CentralizedStrategy::for_recorder(&address, &self.clock, self.origin.as_deref()))
@@ -180,7 +197,7 @@ impl RecorderBuilder {
             emitter,
             strategy,
             capture: self.capture,
-            service: Arc::new(Service::new(self.origin.as_deref(), self.service_version.as_deref())),
+            service: Arc::new(Service::new(self.origin.as_deref(), self.service_version.as_deref(), &log_groups)),
             name,
             enabled,
             backtraces: self.backtraces,
@@ -211,6 +228,8 @@ pub struct BuildError(Kind);
 
 enum Kind {
     Address(DaemonAddressError),
+    LogGroup(InvalidLogGroup),
+    LogGroups,
     Name(InvalidNameError),
     Thread(io::Error),
 }
@@ -219,6 +238,11 @@ impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Address(error) => write!(f, "AWS_XRAY_DAEMON_ADDRESS: {error}"),
+            Kind::LogGroup(InvalidLogGroup(text)) => write!(
+                f,
+                "{text:?} is no log group: write its name (letters, numbers and _-/.#) or arn:aws:logs:…:log-group:<name>"
+            ),
+            Kind::LogGroups => write!(f, "there are more than {MAX_LOG_GROUPS} log groups: leave some out"),
             Kind::Name(error) => write!(f, "AWS_XRAY_TRACING_NAME: {error}"),
             Kind::Thread(_) => f.write_str("the thread that sends documents cannot be started"),
         }
@@ -237,7 +261,7 @@ impl std::error::Error for BuildError {
         match &self.0 {
             Kind::Thread(error) => Some(error),
             // Their text is part of this one's.
-            Kind::Address(_) | Kind::Name(_) => None,
+            Kind::Address(_) | Kind::LogGroup(_) | Kind::LogGroups | Kind::Name(_) => None,
         }
     }
 }

@@ -21,6 +21,7 @@ mod id;
 mod in_progress;
 mod local;
 mod local_rules;
+mod log_groups;
 mod message;
 mod naming;
 mod outcomes;
