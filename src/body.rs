@@ -12,6 +12,7 @@ use std::{
 use bytes::Buf;
 use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame};
+use tracing::Span;
 
 use crate::{context, document::Description, entity::Entity, grpc};
 
@@ -22,6 +23,11 @@ pub(crate) trait Watch {
 
     /// What the body belongs to, until it is over.
     fn entity(&self) -> Option<&Entity>;
+
+    /// What tells the logs of the work where they belong.
+    fn log_span(&self) -> Option<&Span> {
+        None
+    }
 
     /// Somebody wants the body.
     fn begin(&mut self);
@@ -41,6 +47,10 @@ pub(crate) trait Watch {
     /// Runs a part of the work in its context. A panic is recorded, and goes on.
     fn enter<T>(&mut self, work: impl FnOnce() -> T) -> T {
         let Some(entity) = self.entity() else { return work() };
+        let work = || match self.log_span() {
+            Some(span) => span.in_scope(work),
+            None => work(),
+        };
         context::enter(entity, work).unwrap_or_else(|panic| {
             self.fail(|| Description::of_panic(&*panic));
             panic::resume_unwind(panic)

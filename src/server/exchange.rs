@@ -6,6 +6,7 @@ use std::{fmt, thread};
 
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header::CONTENT_TYPE, request::Parts};
 use http_body::Body;
+use tracing::{Level, Span, field::display};
 
 use super::{
     layer::{Config, Trust},
@@ -29,6 +30,8 @@ pub(super) struct Exchange {
     head: bool,
     connect: bool,
     response_header: ResponseHeader,
+    /// The span that tells the logs which trace this is.
+    log_span: Option<Box<Span>>,
     /// Whether there is a response already, and what is known of its body, if it is watched.
     response: Option<Progress>,
     /// The strategy wants to know how this ends.
@@ -77,7 +80,7 @@ impl Exchange {
         });
         if !config.recorder.is_enabled() {
             let begun = Begun { segment: Recorder::pass_on(incoming), sampled: false, observation: None };
-            return Some(Self::new(begun, parts, ResponseHeader::Off));
+            return Some(Self::new(begun, parts, ResponseHeader::Off, config.log_span));
         }
         let asked = incoming.as_ref().is_some_and(|header| header.decision() == SamplingDecision::Requested);
         let same = incoming.as_ref().filter(|header| header.parent().is_none()).and(inbound.root_only());
@@ -119,17 +122,19 @@ impl Exchange {
         if begun.segment.is_recorded() {
             parts.extensions.insert(begun.segment.entity().clone());
         }
-        Some(Self::new(begun, parts, header))
+        Some(Self::new(begun, parts, header, config.log_span))
     }
 
-    fn new(begun: Begun, parts: &Parts, response_header: ResponseHeader) -> Self {
+    fn new(begun: Begun, parts: &Parts, response_header: ResponseHeader, log_level: Option<Level>) -> Self {
         let Begun { segment, observation, .. } = begun;
+        let log_span = log_level.and_then(|level| log_span(level, &segment));
         Self {
             watched: segment.is_recorded() || observation.is_some(),
             segment: Some(segment),
             head: parts.method == Method::HEAD,
             connect: parts.method == Method::CONNECT,
             response_header,
+            log_span,
             response: None,
             observation: observation.map(Box::new),
         }
@@ -212,6 +217,10 @@ impl Watch for Exchange {
 
     fn entity(&self) -> Option<&Entity> {
         self.segment.as_ref().map(Segment::entity)
+    }
+
+    fn log_span(&self) -> Option<&Span> {
+        self.log_span.as_deref()
     }
 
     fn begin(&mut self) {
@@ -299,6 +308,24 @@ impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Exchange").field("segment", &self.segment).finish_non_exhaustive()
     }
+}
+
+/// A span with the ids of an entity; none where nobody wants it, or there is no trace.
+fn log_span(level: Level, entity: &Entity) -> Option<Box<Span>> {
+    let (trace_id, segment_id) = (display(entity.trace_id()?), entity.id().map(display));
+    macro_rules! span {
+        ($level:ident) => {
+            tracing::span!(target: "tower_xray", Level::$level, "request", trace_id, segment_id)
+        };
+    }
+    let span = match level {
+        Level::ERROR => span!(ERROR),
+        Level::WARN => span!(WARN),
+        Level::INFO => span!(INFO),
+        Level::DEBUG => span!(DEBUG),
+        Level::TRACE => span!(TRACE),
+    };
+    (!span.is_disabled()).then(|| Box::new(span))
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {

@@ -4,6 +4,7 @@ use std::{fmt, marker::PhantomData, sync::Arc};
 
 use http::request::Parts;
 use tower_layer::Layer;
+use tracing::Level;
 
 use super::{Naming, XRay};
 use crate::{
@@ -44,6 +45,7 @@ pub(super) struct Config {
     pub(super) response_header: bool,
     pub(super) route_annotation: bool,
     pub(super) tls: bool,
+    pub(super) log_span: Option<Level>,
     /// How many proxies in front are believed; if that is not said, all that `X-Forwarded-For` names.
     pub(super) forwarded_hops: Option<usize>,
     /// What callers may decide per second, if that is limited.
@@ -70,6 +72,7 @@ impl XRayLayer {
             response_header: true,
             route_annotation: true,
             tls: false,
+            log_span: None,
             forwarded_hops: None,
             forced: None,
             skip: None,
@@ -159,6 +162,23 @@ impl<K> XRayLayer<K> {
     /// `X-Forwarded-Proto`, nor the scheme of an HTTP/2 request.
     pub fn tls(self, on: bool) -> Self {
         self.with(|config| config.tls = on)
+    }
+
+    /// Opens a span `request{trace_id=… segment_id=…}` of this level around the handler and the body of every request,
+    /// recorded or not, so that what they log can be found by the trace. Off by default.
+    ///
+    /// It is a span of the `tracing` crate, with the target `tower_xray`: subscribers show it with every event inside.
+    /// A span of your own, as that of tower-http's `TraceLayer` below this layer, can have the same fields:
+    ///
+    /// ```
+    /// use tracing::field::display;
+    ///
+    /// let entity = tower_xray::current();
+    /// let (trace_id, segment_id) = (entity.trace_id().map(display), entity.id().map(display));
+    /// let span = tracing::info_span!("request", trace_id, segment_id);
+    /// ```
+    pub fn log_span(self, level: Level) -> Self {
+        self.with(|config| config.log_span = Some(level))
     }
 
     /// Leaves requests alone for which this is true, such as health checks: no segment, no header, no decision.
