@@ -147,7 +147,7 @@ impl Entity {
 }
 
 /// Looks at the current entity; while the thread ends there is none any more.
-fn with_current<T: Default>(look: impl FnOnce(&Entity) -> T) -> T {
+pub(crate) fn with_current<T: Default>(look: impl FnOnce(&Entity) -> T) -> T {
     let look = |current: &Cell<Entity>| {
         let entity = current.take();
         let seen = look(&entity);
@@ -164,6 +164,6 @@ fn swap(place: &Cell<Entity>) {
 }
 
 /// The same with what it held handed back.
-fn replace(entity: Entity) -> Entity {
+pub(crate) fn replace(entity: Entity) -> Entity {
     CURRENT.try_with(|current| current.replace(entity)).unwrap_or_default()
 }

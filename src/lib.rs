@@ -26,7 +26,8 @@
 //! | the segment closes | [`document`] |
 //! | and is sent | [`emitter`] |
 //!
-//! The [`guide`] has pages for reading. With feature `local`, the module `local` receives and draws traces on a laptop.
+//! The [`guide`] has pages for reading. With feature `local`, the module `local` receives and draws traces on a laptop;
+//! with feature `tracing-subscriber`, the module `subscriber` takes the spans that a service has already.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;
@@ -47,6 +48,8 @@ pub mod message;
 pub mod recorder;
 pub mod sampling;
 pub mod server;
+#[cfg(feature = "tracing-subscriber")]
+pub mod subscriber;
 mod sync;
 pub mod w3c;
 

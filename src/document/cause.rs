@@ -331,7 +331,7 @@ fn without_url_secrets(text: &str) -> String {
 }
 
 /// At most `max` characters of a text, without writing out the rest of it.
-fn bounded(text: impl fmt::Display, max: usize) -> String {
+pub(crate) fn bounded(text: impl fmt::Display, max: usize) -> String {
     struct Bounded {
         text: String,
         left: usize,

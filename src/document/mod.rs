@@ -31,6 +31,8 @@ mod split;
 pub(crate) mod text;
 mod tree;
 
+#[cfg(feature = "tracing-subscriber")]
+pub(crate) use self::cause::bounded;
 pub use self::{
     annotation::AnnotationValue,
     cause::{AsError, Bare, Boxed, RecordedError, Typed},

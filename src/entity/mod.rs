@@ -312,13 +312,23 @@ impl Entity {
         ago: Duration,
         describe: impl FnOnce(&mut Tree, Index),
     ) -> Subsegment {
-        Subsegment::new(match &self.0 {
+        Subsegment::new(self.open_subsegment_ago(name, ago, describe))
+    }
+
+    /// Begins a subsegment that whoever gets it has to [close](Self::close).
+    pub(crate) fn open_subsegment_ago(
+        &self,
+        name: &str,
+        ago: Duration,
+        describe: impl FnOnce(&mut Tree, Index),
+    ) -> Self {
+        match &self.0 {
             Inner::Recorded { recording, index, id } => {
                 let (index, id) = recording.open(name, ago, *index, *id, describe);
                 Self::recorded(recording.clone(), index, id)
             }
             _ => self.clone(),
-        })
+        }
     }
 
     /// Whether the text of a statement would be recorded.

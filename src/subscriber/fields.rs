@@ -1,0 +1,187 @@
+//! The fields of spans and events.
+//!
+//! In: fields, as `tracing` visits them. Out: annotations, metadata, and what they say about failure.
+
+use std::{
+    error::Error,
+    fmt::{self, Debug},
+    panic::{self, AssertUnwindSafe},
+};
+
+use tracing::{
+    Event,
+    field::{Field, Visit},
+};
+
+use super::DebugValues;
+use crate::{
+    document::{AnnotationValue, Description, Namespace, bounded, text::MAX_VALUE},
+    entity::Entity,
+};
+
+/// The type of an exception of which only the text is known.
+const ERROR: &str = "error";
+
+/// What a field is.
+pub(super) enum Value<'a> {
+    Scalar(AnnotationValue<'a>),
+    Debug(&'a dyn Debug),
+    Error(&'a (dyn Error + 'static)),
+}
+
+impl Value<'_> {
+    /// As text of at most 1,000 characters, if it is text or can be written as such.
+    pub(super) fn text(&self) -> Option<String> {
+        match self {
+            Self::Scalar(AnnotationValue::Text(text)) => Some(bounded(text, MAX_VALUE)),
+            Self::Scalar(_) => None,
+            Self::Debug(value) => guarded(|| bounded(format_args!("{value:?}"), MAX_VALUE)),
+            Self::Error(error) => guarded(|| bounded(error, MAX_VALUE)),
+        }
+    }
+}
+
+/// Calls a closure with the name and value of every field.
+pub(super) struct Visitor<F>(pub(super) F);
+
+impl<F: FnMut(&'static str, Value<'_>)> Visitor<F> {
+    fn scalar<'a>(&mut self, field: &Field, value: impl Into<AnnotationValue<'a>>) {
+        (self.0)(field.name(), Value::Scalar(value.into()));
+    }
+}
+
+impl<F: FnMut(&'static str, Value<'_>)> Visit for Visitor<F> {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.scalar(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.scalar(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.scalar(field, value);
+    }
+
+    fn record_i128(&mut self, field: &Field, value: i128) {
+        self.scalar(field, value);
+    }
+
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        self.scalar(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.scalar(field, value);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.scalar(field, value);
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        (self.0)(field.name(), Value::Error(value));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        (self.0)(field.name(), Value::Debug(value));
+    }
+}
+
+/// Records a field of a span, unless it is about failure.
+pub(super) fn record(entity: &Entity, debug_values: DebugValues, failure: &mut Failure, name: &str, value: &Value<'_>) {
+    // `tracing-log` says where a record of `log` comes from.
+    if name.starts_with("log.") || failure.take(name, value) {
+        return;
+    }
+    match value {
+        Value::Scalar(AnnotationValue::Text(kind)) if name == "otel.kind" => {
+            if matches!(&**kind, "client" | "producer") {
+                entity.set_namespace(Namespace::Remote);
+            }
+        }
+        Value::Scalar(value) => entity.add_annotation(name, value.clone()),
+        Value::Debug(_) | Value::Error(_) => match debug_values {
+            DebugValues::Ignored => {}
+            DebugValues::Annotation => drop(value.text().map(|text| entity.add_annotation(name, text))),
+            DebugValues::Metadata => drop(value.text().map(|text| entity.add_metadata(name, text))),
+        },
+    }
+}
+
+/// What fields say about failure.
+#[derive(Default)]
+pub(super) struct Failure {
+    failed: bool,
+    cause: Option<Description>,
+}
+
+impl Failure {
+    /// That of an event which is an error.
+    pub(super) fn of_event(event: &Event<'_>) -> Self {
+        let (mut failure, mut message) = (Self::default(), None);
+        event.record(&mut Visitor(|name, value: Value<'_>| {
+            if !failure.take(name, &value) && name == "message" {
+                message = value.text();
+            }
+        }));
+        if let Some(message) = message {
+            // What the event says is what the error has caused.
+            let mut said = Description::of_text(ERROR, message, false);
+            said.exceptions.extend(failure.cause.into_iter().flat_map(|cause| cause.exceptions));
+            failure.cause = Some(said);
+        }
+        failure.failed = true;
+        failure
+    }
+
+    pub(super) fn of_panic() -> Self {
+        Self { failed: true, cause: Some(Description::of_unknown_panic()) }
+    }
+
+    /// Takes a field, if it is about failure.
+    fn take(&mut self, name: &str, value: &Value<'_>) -> bool {
+        match (name, value) {
+            ("error" | "err", Value::Scalar(AnnotationValue::Bool(failed))) => self.failed |= failed,
+            ("error" | "err" | "exception.message" | "otel.status_description", _) => {
+                self.failed = true;
+                let cause = match value {
+                    Value::Error(error) => guarded(|| Description::of_error(*error, None, false)),
+                    Value::Debug(value) => guarded(|| Description::of_text(ERROR, DebugText(*value), false)),
+                    Value::Scalar(AnnotationValue::Text(text)) => Some(Description::of_text(ERROR, text, false)),
+                    Value::Scalar(_) => None,
+                };
+                self.cause = cause.or(self.cause.take());
+            }
+            ("otel.status_code", _) => {
+                self.failed |= value.text().is_some_and(|code| code.trim_matches('"').eq_ignore_ascii_case("error"));
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    pub(super) fn is_any(&self) -> bool {
+        self.failed
+    }
+
+    pub(super) fn record(self, entity: &Entity) {
+        if let Some(cause) = self.cause {
+            entity.add_cause(|| cause);
+        }
+        entity.set_fault();
+    }
+}
+
+struct DebugText<'a>(&'a dyn Debug);
+
+impl fmt::Display for DebugText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A value that cannot be written down is not worth a panic.
+fn guarded<T>(write: impl FnOnce() -> T) -> Option<T> {
+    panic::catch_unwind(AssertUnwindSafe(write)).ok()
+}

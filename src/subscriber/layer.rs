@@ -1,0 +1,330 @@
+//! The layer: spans become subsegments.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use tracing::{
+    Event, Level, Metadata, Subscriber,
+    field::Visit,
+    span::{Attributes, Id, Record},
+    subscriber::Interest,
+};
+use tracing_subscriber::{
+    Layer,
+    filter::Filtered,
+    layer::{Context, Filter},
+    registry::{LookupSpan, SpanRef},
+};
+
+use super::{
+    entered,
+    fields::{self, Failure, Value, Visitor},
+};
+use crate::{context::with_current, entity::Entity};
+
+/// Failures recorded of one span; a fault it is after the first one already.
+const MAX_FAILURES: u32 = 32;
+
+/// What becomes of values that a span has by their `Debug` or `Display`: `?value`, `%value`, arguments of functions.
+///
+/// They are cut at 1,000 characters.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum DebugValues {
+    /// Annotations: traces can be searched by them.
+    Annotation,
+    /// Metadata in the namespace `default`: kept with the trace.
+    #[default]
+    Metadata,
+    /// Nothing; they are not even written.
+    Ignored,
+}
+
+/// Turns spans into subsegments of the current entity. See the [module documentation](super).
+#[derive(Clone, Debug, Default)]
+#[must_use = "a layer does nothing unless a subscriber has it"]
+pub struct SubsegmentLayer(Arc<Settings>);
+
+#[derive(Clone, Default)]
+struct Settings {
+    /// Which spans become subsegments, if that is said.
+    choose: Option<Arc<Choose>>,
+    debug_values: DebugValues,
+}
+
+type Choose = dyn Fn(&Metadata<'_>) -> bool + Send + Sync;
+
+impl SubsegmentLayer {
+    /// Takes spans of level info and above, but for those that tower-http opens around requests.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the spans for which this is true, instead.
+    ///
+    /// It should look at nothing but the metadata: it is asked once for every place in the code, or for every span.
+    pub fn spans(self, choose: impl Fn(&Metadata<'_>) -> bool + Send + Sync + 'static) -> Self {
+        self.with(|settings| settings.choose = Some(Arc::new(choose)))
+    }
+
+    /// What becomes of values that are known by their `Debug` only. The default is [`DebugValues::Metadata`].
+    pub fn debug_values(self, debug_values: DebugValues) -> Self {
+        self.with(|settings| settings.debug_values = debug_values)
+    }
+
+    /// The layer behind a filter of what it takes, so that it enables nothing else.
+    ///
+    /// A layer without a filter enables everything, down to trace level, wherever no other one forbids it.
+    pub fn filtered<S>(self) -> Filtered<Self, SubsegmentFilter, S>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let filter = SubsegmentFilter((*self.0).clone());
+        self.with_filter(filter)
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
+    }
+
+    /// What a span belongs to, if that is recorded.
+    fn parent<S>(attributes: &Attributes<'_>, context: &Context<'_, S>) -> Option<Entity>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        if let Some(parent) = attributes.parent() {
+            let chosen = context.span(parent).and_then(|parent| Some(nearest(&parent)?.1));
+            return chosen.or_else(|| Now::look().recorded());
+        }
+        match Now::look() {
+            // A task that a span has been taken along to which was not chosen, and no entity.
+            Now::Untraced if attributes.is_contextual() => Some(nearest(&context.lookup_current()?)?.1),
+            now => now.recorded(),
+        }
+    }
+
+    /// The entity of a span that this layer looks after.
+    fn own<S>(&self, span: &SpanRef<'_, S>) -> Option<Entity>
+    where
+        S: for<'a> LookupSpan<'a>,
+    {
+        let extensions = span.extensions();
+        extensions.get::<Opened>().filter(|opened| opened.belongs_to(&self.0)).map(|opened| opened.entity.clone())
+    }
+
+    /// Records fields of a span. That runs the code of their types, so no lock is held meanwhile.
+    fn record<S>(&self, span: &SpanRef<'_, S>, entity: &Entity, fields: impl FnOnce(&mut dyn Visit))
+    where
+        S: for<'a> LookupSpan<'a>,
+    {
+        let mut failure = Failure::default();
+        fields(&mut Visitor(|name, value: Value<'_>| {
+            fields::record(entity, self.0.debug_values, &mut failure, name, &value);
+        }));
+        fail(span, entity, failure);
+    }
+}
+
+/// Where the thread is.
+#[derive(Default)]
+enum Now {
+    #[default]
+    Untraced,
+    Unsampled,
+    Recorded(Entity),
+}
+
+impl Now {
+    fn look() -> Self {
+        // An entity that is not recorded may have a header that takes an allocation to be cloned.
+        with_current(|entity| match entity {
+            _ if entity.is_recorded() => Self::Recorded(entity.clone()),
+            _ if entity.is_none() => Self::Untraced,
+            _ => Self::Unsampled,
+        })
+    }
+
+    fn recorded(self) -> Option<Entity> {
+        match self {
+            Self::Recorded(entity) => Some(entity),
+            Self::Untraced | Self::Unsampled => None,
+        }
+    }
+}
+
+/// The extension of a span that has become a subsegment.
+struct Opened {
+    entity: Entity,
+    /// Of several layers the first one looks after the span; if that is gone, any other one.
+    owner: Weak<Settings>,
+    failures: AtomicU32,
+}
+
+impl Opened {
+    fn belongs_to(&self, settings: &Arc<Settings>) -> bool {
+        self.owner.as_ptr() == Arc::as_ptr(settings) || self.owner.strong_count() == 0
+    }
+
+    fn has_room_for_failure(&self) -> bool {
+        self.failures.fetch_add(1, Relaxed) < MAX_FAILURES
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        if let Some(id) = self.entity.id() {
+            entered::forget(id);
+        }
+        self.entity.close();
+    }
+}
+
+/// The innermost span that has become a subsegment, and its entity.
+fn nearest<'a, S>(span: &SpanRef<'a, S>) -> Option<(SpanRef<'a, S>, Entity)>
+where
+    S: for<'b> LookupSpan<'b>,
+{
+    span.scope().find_map(|span| {
+        let entity = span.extensions().get::<Opened>()?.entity.clone();
+        Some((span, entity))
+    })
+}
+
+/// Records a failure of a span, unless it has had many.
+fn fail<S>(span: &SpanRef<'_, S>, entity: &Entity, failure: Failure)
+where
+    S: for<'a> LookupSpan<'a>,
+{
+    if failure.is_any() && span.extensions().get::<Opened>().is_some_and(Opened::has_room_for_failure) {
+        failure.record(entity);
+    }
+}
+
+impl<S> Layer<S> for SubsegmentLayer
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let Some(parent) = Self::parent(attributes, &context) else { return };
+        if !self.0.takes_span(attributes.metadata()) {
+            return;
+        }
+        let Some(span) = context.span(id) else { return };
+        if span.extensions().get::<Opened>().is_some() {
+            return;
+        }
+        let entity = parent.open_subsegment_ago(attributes.metadata().name(), Duration::ZERO, |_, _| {});
+        let (owner, failures) = (Arc::downgrade(&self.0), AtomicU32::new(0));
+        span.extensions_mut().insert(Opened { entity: entity.clone(), owner, failures });
+        self.record(&span, &entity, |visit| attributes.record(visit));
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        let Some(entity) = self.own(&span) else { return };
+        self.record(&span, &entity, |visit| values.record(visit));
+    }
+
+    fn on_follows_from(&self, id: &Id, follows: &Id, context: Context<'_, S>) {
+        let Some(entity) = context.span(id).and_then(|span| self.own(&span)) else { return };
+        let Some((_, follows)) = context.span(follows).and_then(|span| nearest(&span)) else { return };
+        // X-Ray segment documents: links lead to other traces.
+        if let (Some(trace_id), Some(id)) = (follows.trace_id(), follows.id()) {
+            if entity.trace_id() != Some(trace_id) {
+                entity.add_link(trace_id, id);
+            }
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        // In a span that has become a subsegment, something is recorded.
+        if event.parent().is_none() && !with_current(Entity::is_recorded) || !is_error(event.metadata()) {
+            return;
+        }
+        let Some((span, entity)) = context.event_span(event).and_then(|span| nearest(&span)) else { return };
+        if self.own(&span).is_some() {
+            fail(&span, &entity, Failure::of_event(event));
+        }
+    }
+
+    fn on_enter(&self, id: &Id, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        let entity = span.extensions().get::<Opened>().map(|opened| opened.entity.clone());
+        if let Some(entity) = entity {
+            entered::enter(entity);
+        }
+    }
+
+    fn on_exit(&self, id: &Id, context: Context<'_, S>) {
+        if entered::is_empty() {
+            return;
+        }
+        let Some(span) = context.span(id) else { return };
+        let entity = span.extensions().get::<Opened>().map(|opened| opened.entity.clone());
+        if let Some(entity) = entity {
+            if entity.id().is_some_and(entered::exit) {
+                fail(&span, &entity, Failure::of_panic());
+            }
+        }
+    }
+
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        let Some(span) = context.span(&id) else { return };
+        let opened = span.extensions_mut().remove::<Opened>();
+        // Its end may run the code of an emitter, so it is after the lock's.
+        drop(opened);
+    }
+}
+
+impl Settings {
+    fn takes_span(&self, metadata: &Metadata<'_>) -> bool {
+        // The span of `XRayLayer::log_span` is the segment itself.
+        metadata.target() != "tower_xray"
+            && match &self.choose {
+                Some(choose) => choose(metadata),
+                None => *metadata.level() <= Level::INFO && !metadata.target().starts_with("tower_http"),
+            }
+    }
+
+    fn takes(&self, metadata: &Metadata<'_>) -> bool {
+        if metadata.is_span() { self.takes_span(metadata) } else { is_error(metadata) }
+    }
+}
+
+/// Whether an event is an error: by its level, or by a field that no mere remark has.
+fn is_error(metadata: &Metadata<'_>) -> bool {
+    let has_error = || ["error", "err"].into_iter().any(|name| metadata.fields().field(name).is_some());
+    match *metadata.level() {
+        Level::ERROR => true,
+        Level::WARN => has_error(),
+        // `#[instrument(err(level = …))]` says that and nothing else.
+        _ => metadata.fields().len() == 1 && has_error(),
+    }
+}
+
+/// Enables what a [`SubsegmentLayer`] takes: the spans that it chooses, and events that are errors.
+#[derive(Clone, Debug)]
+pub struct SubsegmentFilter(Settings);
+
+impl<S> Filter<S> for SubsegmentFilter {
+    fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
+        self.0.takes(metadata)
+    }
+
+    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if self.0.takes(metadata) { Interest::always() } else { Interest::never() }
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").field("debug_values", &self.debug_values).finish_non_exhaustive()
+    }
+}

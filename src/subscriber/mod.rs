@@ -1,0 +1,56 @@
+//! The spans and logs that a service has already, as part of its traces.
+//!
+//! In: spans and events of the `tracing` crate, as `#[tracing::instrument]` makes them. Out: subsegments of the current
+//! entity ([`SubsegmentLayer`]), and log lines that tell which trace they belong to ([`TraceIds`]).
+//!
+//! ```
+//! use std::io;
+//! use tower_xray::subscriber::{SubsegmentLayer, TraceIds};
+//! use tracing_subscriber::{filter::LevelFilter, fmt, prelude::*};
+//!
+//! #[tracing::instrument(err)]
+//! async fn reserve(item: u64) -> Result<u32, io::Error> {
+//!     Ok(1) // the subsegment `reserve`, with the annotation `item`
+//! }
+//!
+//! tracing_subscriber::registry()
+//!     .with(fmt::layer().with_writer(TraceIds::new(io::stdout)).with_filter(LevelFilter::INFO))
+//!     .with(SubsegmentLayer::new().filtered())
+//!     .init();
+//! ```
+//!
+//! # What becomes of a span
+//!
+//! While something is recorded, a span that is chosen becomes a subsegment with the span's name. It begins and closes
+//! with the span; one that outlives its segment is sent when it closes. While the span is entered, its subsegment is
+//! [`current`](crate::current), on whatever thread, so that calls from there are its children.
+//!
+//! - Its parent is the current entity, unless it says `parent: &span`. A span that has not been chosen stands for the
+//!   nearest one around it that has; if there is none, or with `parent: None`, the parent is the current entity.
+//! - Strings, numbers and booleans among its fields become annotations; [`DebugValues`] says what becomes of others.
+//! - An event inside of it is an error if its level is error, or warn with a field `error` or `err`, or if that is its
+//!   only field (which is what `#[instrument(err)]` says). Errors become the subsegment's cause, with their sources if
+//!   they are recorded as `error = &err as &dyn Error`, and a fault. So do fields `error` and `err` of the span, and
+//!   `otel.status_code`, `otel.status_description` and `exception.message`. A panic that passes through is a fault, too.
+//! - `otel.kind` says that it is a call (`client`, `producer`).
+//! - `follows_from` a span of another trace links to that.
+//!
+//! Spans never begin a segment and have no say in sampling: no filter of logs removes a segment or keeps a call from
+//! carrying its header. Outside of a trace, and in one that is not recorded, nothing happens at all. That is why a span
+//! does not take the header of such a trace along into a task of its own: use
+//! [`in_current_segment`](crate::FutureExt::in_current_segment) for tasks that call others.
+//!
+//! # Customization
+//!
+//! [`SubsegmentLayer::spans`] chooses spans, and any filter of `tracing_subscriber` may go around the layer.
+//! [`XRayLayer::log_span`](crate::XRayLayer::log_span) tells the trace by a span instead of by the writer.
+
+mod entered;
+mod fields;
+mod layer;
+mod writer;
+
+pub use self::{
+    layer::{DebugValues, SubsegmentFilter, SubsegmentLayer},
+    writer::{TraceIdWriter, TraceIds},
+};
