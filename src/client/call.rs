@@ -41,7 +41,7 @@ impl Call {
         request: impl FnOnce() -> Outbound<'a>,
     ) -> Option<Self> {
         if caller.is_none() {
-            settings.report_missing_context();
+            settings.missing_context.report();
             return None;
         }
         let (subsegment, secret_url) = match caller.is_recorded() {
@@ -164,7 +164,12 @@ impl Drop for Call {
                 subsegment.set_content_length(length);
             }
         } else {
-            self.fail(|| Description::of_text("Cancelled", "the call was dropped before there was a response", false));
+            self.fail(cancelled);
         }
     }
+}
+
+/// Why a call has no response that its caller did not wait for.
+pub(super) fn cancelled() -> Description {
+    Description::of_text("Cancelled", "the call was dropped before there was a response", false)
 }

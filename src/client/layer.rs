@@ -1,21 +1,13 @@
 //! The layer and its settings.
 
-use std::{
-    fmt,
-    marker::PhantomData,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-};
+use std::{fmt, marker::PhantomData, sync::Arc};
 
 use tower_layer::Layer;
 
-use super::XRayClient;
+use super::{XRayClient, missing_context::MissingContext};
 use crate::{
     context::ContextMissing,
     document::{Boxed, Typed},
-    environment::Environment,
 };
 
 /// Traces every call. See the [module documentation](super).
@@ -28,14 +20,12 @@ pub struct XRayClientLayer<K = Typed> {
     kind: PhantomData<fn() -> K>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Settings {
     pub(super) traced: bool,
     pub(super) traceparent: bool,
     pub(super) name: Option<Arc<str>>,
-    context_missing: ContextMissing,
-    /// A missing context has been reported as an error.
-    reported: Arc<AtomicBool>,
+    pub(super) missing_context: MissingContext,
 }
 
 impl XRayClientLayer {
@@ -79,34 +69,8 @@ impl<K> XRayClientLayer<K> {
 
     /// What to say about calls outside of any trace, unless `AWS_XRAY_CONTEXT_MISSING` says it.
     pub fn context_missing(mut self, context_missing: ContextMissing) -> Self {
-        self.settings.context_missing = Environment::process().context_missing().unwrap_or(context_missing);
+        self.settings.missing_context.set(context_missing);
         self
-    }
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            traced: false,
-            traceparent: false,
-            name: None,
-            context_missing: Environment::process().context_missing().unwrap_or_default(),
-            reported: Arc::default(),
-        }
-    }
-}
-
-impl Settings {
-    pub(super) fn report_missing_context(&self) {
-        match self.context_missing {
-            ContextMissing::IgnoreError => {}
-            ContextMissing::LogDebug => tracing::debug!("a call is not traced: it belongs to no segment"),
-            ContextMissing::LogError => {
-                if !self.reported.swap(true, Relaxed) {
-                    tracing::error!("calls are not traced: they belong to no segment (said once)");
-                }
-            }
-        }
     }
 }
 

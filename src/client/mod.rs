@@ -37,6 +37,7 @@ mod body;
 mod call;
 mod future;
 mod layer;
+mod missing_context;
 mod name;
 #[cfg(feature = "reqwest")]
 pub mod reqwest;
