@@ -163,8 +163,7 @@ impl TraceHeader {
     /// [`Entity::header`](crate::Entity::header) sees to.
     #[must_use]
     pub fn to_header_value(&self) -> HeaderValue {
-        let mut text = Vec::with_capacity(self.len());
-        self.write(&mut text);
+        let text = self.to_bytes();
         // Ids are hex and extra pairs are visible ASCII, so the fallback is never taken.
         HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
     }
@@ -249,6 +248,18 @@ impl TraceHeader {
     }
 
     /// How long it is as text. A value made of a vector with room to spare would take a second allocation.
+    /// The text of exactly the size that it takes.
+    #[cfg(feature = "aws-sdk")]
+    pub(crate) fn to_text(&self) -> String {
+        String::from_utf8(self.to_bytes()).unwrap_or_default()
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut text = Vec::with_capacity(self.len());
+        self.write(&mut text);
+        text
+    }
+
     fn len(&self) -> usize {
         let parent = self.parent.map_or(0, |_| ";Parent=".len() + SegmentId::LEN);
         let decision = if self.decision == SamplingDecision::Unknown { 0 } else { ";Sampled=?".len() };
@@ -277,9 +288,7 @@ impl TraceHeader {
 
 impl fmt::Display for TraceHeader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = Vec::with_capacity(self.len());
-        self.write(&mut text);
-        f.pad(ascii(&text))
+        f.pad(ascii(&self.to_bytes()))
     }
 }
 

@@ -5,7 +5,7 @@
 //!
 //! [`XRayClientLayer`] goes around anything that is a service of HTTP requests: the client of hyper-util, a tonic
 //! channel, or `reqwest::Client` (feature `reqwest`). `reqwest-middleware` has a middleware
-//! of its own (feature `reqwest-middleware`).
+//! of its own (feature `reqwest-middleware`). The clients of the AWS SDK have an interceptor (feature `aws-sdk`).
 //!
 //! ```
 //! use bytes::Bytes;
@@ -33,6 +33,8 @@
 //!
 //! Outside of any trace the call goes through untouched; see [`ContextMissing`](crate::context::ContextMissing).
 
+#[cfg(feature = "aws-sdk")]
+pub mod aws_sdk;
 mod body;
 mod call;
 mod future;

@@ -236,8 +236,8 @@ impl Description {
         Self::of_text(PANIC, UNKNOWN_PANIC, false)
     }
 
-    pub(crate) fn of_text(kind: &'static str, text: impl fmt::Display, remote: bool) -> Self {
-        let exception = Exception { kind: Cow::Borrowed(kind), message: message(text), remote, skipped: 0 };
+    pub(crate) fn of_text(kind: impl Into<Cow<'static, str>>, text: impl fmt::Display, remote: bool) -> Self {
+        let exception = Exception { kind: kind.into(), message: message(text), remote, skipped: 0 };
         Self { exceptions: vec![exception], stack: Vec::new(), truncated: 0 }
     }
 

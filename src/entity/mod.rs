@@ -398,7 +398,7 @@ impl Entity {
         }
     }
 
-    fn update(&self, change: impl FnOnce(&mut Node)) {
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Node)) {
         let Inner::Recorded { recording, index, id } = &self.0 else { return };
         recording.describe(*index, *id, |tree| change(tree.node_mut(*index)));
     }
