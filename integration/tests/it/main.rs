@@ -5,4 +5,5 @@
 #[path = "../../../tests/it/support/mod.rs"]
 mod support;
 
+mod aws;
 mod grpc;
