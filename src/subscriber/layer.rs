@@ -99,15 +99,9 @@ impl SubsegmentLayer {
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
-        if let Some(parent) = attributes.parent() {
-            let chosen = context.span(parent).and_then(|parent| Some(nearest(&parent)?.1));
-            return chosen.or_else(|| Now::look().recorded());
-        }
-        match Now::look() {
-            // A task that a span has been taken along to which was not chosen, and no entity.
-            Now::Untraced if attributes.is_contextual() => Some(nearest(&context.lookup_current()?)?.1),
-            now => now.recorded(),
-        }
+        let named = attributes.parent().and_then(|parent| Some(nearest(&context.span(parent)?)?.1));
+        // One that is not recorded may have a header that takes an allocation to be cloned.
+        named.or_else(|| with_current(|entity| entity.is_recorded().then(|| entity.clone())))
     }
 
     /// The entity of a span that this layer looks after.
@@ -129,33 +123,6 @@ impl SubsegmentLayer {
             fields::record(entity, self.0.debug_values, &mut failure, name, &value);
         }));
         fail(span, entity, failure);
-    }
-}
-
-/// Where the thread is.
-#[derive(Default)]
-enum Now {
-    #[default]
-    Untraced,
-    Unsampled,
-    Recorded(Entity),
-}
-
-impl Now {
-    fn look() -> Self {
-        // An entity that is not recorded may have a header that takes an allocation to be cloned.
-        with_current(|entity| match entity {
-            _ if entity.is_recorded() => Self::Recorded(entity.clone()),
-            _ if entity.is_none() => Self::Untraced,
-            _ => Self::Unsampled,
-        })
-    }
-
-    fn recorded(self) -> Option<Entity> {
-        match self {
-            Self::Recorded(entity) => Some(entity),
-            Self::Untraced | Self::Unsampled => None,
-        }
     }
 }
 

@@ -25,8 +25,8 @@
 //! with the span; one that outlives its segment is sent when it closes. While the span is entered, its subsegment is
 //! [`current`](crate::current), on whatever thread, so that calls from there are its children.
 //!
-//! - Its parent is the current entity, unless it says `parent: &span`. A span that has not been chosen stands for the
-//!   nearest one around it that has; if there is none, or with `parent: None`, the parent is the current entity.
+//! - Its parent is the current entity, or the `parent: &span` that it names. A span that is not chosen is as good as not
+//!   there: neither is it a parent, nor does it take the trace along to a task.
 //! - Strings, numbers and booleans among its fields become annotations; [`DebugValues`] says what becomes of others.
 //! - An event inside of it is an error if its level is error, or warn with a field `error` or `err`, or if that is its
 //!   only field (which is what `#[instrument(err)]` says). Errors become the subsegment's cause, with their sources if
@@ -36,9 +36,9 @@
 //! - `follows_from` a span of another trace links to that.
 //!
 //! Spans never begin a segment and have no say in sampling: no filter of logs removes a segment or keeps a call from
-//! carrying its header. Outside of a trace, and in one that is not recorded, nothing happens at all. That is why a span
-//! does not take the header of such a trace along into a task of its own: use
-//! [`in_current_segment`](crate::FutureExt::in_current_segment) for tasks that call others.
+//! carrying its header. Outside of a trace, and in one that is not recorded, nothing happens at all. So a span does not
+//! take such a trace along to a task either: one that calls others needs
+//! [`in_current_segment`](crate::FutureExt::in_current_segment) for its calls to carry the header in any case.
 //!
 //! # Customization
 //!

@@ -40,6 +40,7 @@ mod secrets;
 mod server;
 mod split;
 mod sql;
+mod subscriber;
 mod udp;
 mod w3c;
 mod wildcard;
