@@ -6,6 +6,7 @@ mod pass_through;
 
 use std::{
     convert::Infallible,
+    fmt,
     pin::pin,
     task::{Context, Waker},
 };
@@ -16,7 +17,8 @@ use http::{HeaderValue, Request, Response};
 use http_body_util::BodyExt;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_xray::{
-    Recorder, TraceHeader, XRayClientLayer, XRayLayer,
+    Recorder, Sql, TraceHeader, XRayClientLayer, XRayLayer, capture_sql,
+    client::sql::capture_sql_blocking,
     document::SegmentDocument,
     emitter::Emitter,
     sampling::{SampleAll, SampleNone, SamplingStrategy},
@@ -135,4 +137,38 @@ fn a_header_without_foreign_pairs_is_parsed_without_an_allocation() {
     assert_eq!(parsed.count_total, 0);
     let cloned = TraceHeader::try_from(&value).unwrap();
     assert_eq!(measure(|| drop(cloned.clone())).count_total, 0);
+}
+
+#[test]
+fn a_query_of_a_request_that_is_not_sampled_allocates_nothing() {
+    let handler = |queries: u32| {
+        let sql = Sql::new("postgres://shop:secret@db.internal:5432/orders");
+        get(async move || {
+            for _ in 0..queries {
+                let query = sql.statement("SELECT * FROM orders WHERE id = 7");
+                let _ = capture_sql(query, async { Err::<(), _>(fmt::Error) }).await;
+                let _ = capture_sql_blocking(query, || Err::<(), _>(fmt::Error));
+            }
+        })
+    };
+    let builder = Recorder::builder().environment(|_| None).emitter(Discard).sampling(SampleNone).sql_statements(true);
+    let layer = XRayLayer::new("orders", builder.build().unwrap());
+    let none = allocations(app(handler(0)).layer(layer.clone()));
+    let ten = allocations(app(handler(10)).layer(layer));
+    assert_eq!(ten, none);
+}
+
+#[test]
+fn a_sampled_query_allocates_nothing_but_for_its_statement() {
+    let handler = |queries: u32| {
+        let sql = Sql::new("postgres://shop:secret@db.internal:5432/orders");
+        get(async move || {
+            for _ in 0..queries {
+                let _ = capture_sql(sql.statement("SELECT 1"), async { Ok::<_, fmt::Error>(()) }).await;
+            }
+        })
+    };
+    let one = allocations(app(handler(1)).layer(layer(SampleAll)));
+    let ten = allocations(app(handler(10)).layer(layer(SampleAll)));
+    assert_eq!(ten, one);
 }

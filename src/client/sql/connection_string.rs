@@ -13,6 +13,9 @@ use crate::document::text::{MAX_NAME, MAX_STRING, cut};
 /// Bytes of a connection string that is looked at. One with a token instead of a password has about 2,000.
 const MAX_LEN: usize = 8 * 1024;
 
+/// Places where the password of a string may begin that cannot be read.
+const MAX_PASSWORDS: usize = 8;
+
 /// What a connection string tells.
 #[derive(Clone, Default)]
 pub(super) struct Target {
@@ -229,9 +232,11 @@ impl Target {
         *self = Self { kind: self.kind, ..Self::default() };
         let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
         let credentials = rest.rsplit_once('@').map_or(rest, |(credentials, _)| credentials);
-        let password = credentials.split_once([':', '/']).map_or("", |(_, password)| password);
-        self.keep_secret(password);
-        self.keep_secret(&decode(password));
+        for (at, _) in credentials.match_indices([':', '/']).take(MAX_PASSWORDS) {
+            let password = &credentials[at + 1..];
+            self.keep_secret(password);
+            self.keep_secret(&decode(password));
+        }
         for (key, value) in rest.split(['?', '#', ';', '&', ' ']).filter_map(|pair| pair.split_once('=')) {
             if is_secret(&key.to_ascii_lowercase()) {
                 self.keep_secret(value.trim_matches(['\'', '"', '{', '}']));

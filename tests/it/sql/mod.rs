@@ -1,5 +1,8 @@
 //! Queries: what a connection string tells, what a statement does, and what neither may.
 
+mod calls;
+mod statements;
+
 use tower_xray::{
     Sql,
     document::{Namespace, SqlField},
