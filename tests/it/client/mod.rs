@@ -2,6 +2,7 @@
 
 mod edge;
 mod hyper;
+mod names;
 mod reqwest;
 
 use std::net::SocketAddr;
