@@ -21,10 +21,29 @@
 //! # When a subsegment closes
 //!
 //! At the end of the response's body, or when that is dropped. A call that is dropped before there is a response is a
-//! fault, with a cause that says so. Redirects and retries inside of the client are one call.
+//! fault, with a cause that says so.
 //!
-//! The HTTP status decides about error, throttle and fault, and for gRPC the status in headers or trailers, which becomes
-//! the annotation `grpc_status` unless it is OK.
+//! The HTTP status decides about error, throttle and fault, and for gRPC the status in headers or trailers.
+//!
+//! # Names
+//!
+//! A subsegment is named after the host of its call, with the port unless that is the default: X-Ray draws a node for
+//! each such name, or the callee in its place if that sends a segment. [`XRayClientLayer::name`] gives another name to
+//! all calls of a client, [`SubsegmentName`] in the extensions of a request to one.
+//!
+//! # gRPC
+//!
+//! A call whose `Content-Type` begins with `application/grpc` has the annotation `route`, which is its method:
+//! `/package.Service/Method`. Its name is the host, as that of other calls to the same service. If the request does not
+//! say where it goes, as one to a bare tonic channel, the name is `package.Service`.
+//!
+//! A status that is not OK is the annotation `grpc_status`, and its message the cause, of which the name of the status is
+//! the type. The call ends with the stream of its responses; who drops that stream has seen what it wanted.
+//!
+//! # Redirects and retries
+//!
+//! Inside of the client they are one call, outside of it one call for each. [`AttemptLayer`] counts those inside as the
+//! annotation `attempts`, and `reqwest::count_redirects` what reqwest follows by itself as the annotation `redirects`.
 //!
 //! A query is a call, too: see [`sql`].
 //!
@@ -33,6 +52,7 @@
 //!
 //! Outside of any trace the call goes through untouched; see [`ContextMissing`](crate::context::ContextMissing).
 
+mod attempt;
 #[cfg(feature = "aws-sdk")]
 pub mod aws_sdk;
 mod body;
@@ -48,5 +68,10 @@ pub mod sql;
 mod target;
 
 pub use self::{
-    body::ResponseBody, future::ResponseFuture, layer::XRayClientLayer, name::SubsegmentName, service::XRayClient,
+    attempt::{Attempt, AttemptLayer},
+    body::ResponseBody,
+    future::ResponseFuture,
+    layer::XRayClientLayer,
+    name::SubsegmentName,
+    service::XRayClient,
 };

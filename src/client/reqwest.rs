@@ -12,7 +12,7 @@
 //! # }
 //! ```
 //!
-//! Redirects and reqwest's own retries are one call with one subsegment.
+//! Redirects and reqwest's own retries are one call with one subsegment; [`count_redirects`] counts the former.
 
 use std::{
     borrow::Cow,
@@ -20,9 +20,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use ::reqwest::{Body, Request, Response, ResponseBuilderExt};
+use ::reqwest::{Body, Request, Response, ResponseBuilderExt, redirect::Policy};
 use http::Extensions;
 use pin_project_lite::pin_project;
+use serde_json::Value;
 use tower_service::Service;
 
 use super::{
@@ -108,6 +109,34 @@ fn follow(response: Response, call: Option<Call>) -> Response {
     response.into()
 }
 
+/// A policy that tells of the redirects of a call as its annotation `redirects`, and does what another one says.
+///
+/// It counts the responses that redirect the call, so the last one may be one that the other policy does not follow.
+/// The metadata `redirected_to` is the host, with its port, that the last one has named.
+///
+/// ```
+/// # fn main() -> Result<(), reqwest::Error> {
+/// use reqwest::redirect::Policy;
+/// use tower_xray::client::reqwest::count_redirects;
+///
+/// let client = reqwest::Client::builder().redirect(count_redirects(Policy::limited(5))).build()?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub fn count_redirects(policy: Policy) -> Policy {
+    Policy::custom(move |attempt| {
+        current().describe_call(|tree, index| {
+            let (host, port) = (attempt.url().host_str().unwrap_or_default(), attempt.url().port());
+            let host = port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+            // The first of the URLs so far is that of the call.
+            tree.annotate(index, "redirects", &attempt.previous().len().into());
+            tree.add_metadata(index, "default", "redirected_to", &Value::from(host).to_string());
+        });
+        policy.redirect(attempt)
+    })
+}
+
 #[cfg(feature = "reqwest-middleware")]
 pub use self::middleware::XRayMiddleware;
 
@@ -119,7 +148,7 @@ mod middleware {
 
     use super::{begin, follow};
     use crate::{
-        client::{XRayClientLayer, future::ResponseFuture, layer::Settings},
+        client::{AttemptLayer, XRayClientLayer, attempt::count_attempt, future::ResponseFuture, layer::Settings},
         context::current,
         entity::Entity,
     };
@@ -153,6 +182,14 @@ mod middleware {
     impl Default for XRayMiddleware {
         fn default() -> Self {
             Self::new()
+        }
+    }
+
+    #[async_trait::async_trait]
+    impl Middleware for AttemptLayer {
+        async fn handle(&self, request: Request, extensions: &mut Extensions, next: Next<'_>) -> Result<Response> {
+            current().describe_call(count_attempt);
+            next.run(request, extensions).await
         }
     }
 

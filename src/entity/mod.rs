@@ -382,6 +382,16 @@ impl Entity {
         }
     }
 
+    /// Tells more of a call to somebody else; nothing if this is something else.
+    pub(crate) fn describe_call(&self, describe: impl FnOnce(&mut Tree, Index)) {
+        let Inner::Recorded { recording, index, id } = &self.0 else { return };
+        recording.describe(*index, *id, |tree| {
+            if tree.node(*index).namespace == Some(Namespace::Remote) {
+                describe(tree, *index);
+            }
+        });
+    }
+
     pub(crate) fn set_content_length(&self, bytes: u64) {
         self.update(|node| node.http.content_length = Some(bytes));
     }

@@ -71,6 +71,8 @@ pub(crate) struct Http {
     pub(crate) traced: bool,
     pub(crate) status: Option<u16>,
     pub(crate) content_length: Option<u64>,
+    /// How often a call was sent, if somebody counts.
+    pub(crate) attempts: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
