@@ -45,7 +45,15 @@
 //! Inside of the client they are one call, outside of it one call for each. [`AttemptLayer`] counts those inside as the
 //! annotation `attempts`, and `reqwest::count_redirects` what reqwest follows by itself as the annotation `redirects`.
 //!
-//! A query is a call, too: see [`sql`].
+//! # Connections
+//!
+//! A call has the time that it takes to connect in it; [`ConnectLayer`] tells it apart.
+//!
+//! # Other calls
+//!
+//! A query is a call, too: see [`sql`]; and so is one of the AWS SDK, with feature `aws-sdk`.
+//!
+//! # Context
 //!
 //! A layer that runs the client elsewhere, as tower's buffer does, loses the current entity, unless the request brings
 //! an [`Entity`](crate::Entity) along in its extensions.
@@ -57,6 +65,7 @@ mod attempt;
 pub mod aws_sdk;
 mod body;
 mod call;
+mod connect;
 mod future;
 mod layer;
 mod missing_context;
@@ -70,6 +79,7 @@ mod target;
 pub use self::{
     attempt::{Attempt, AttemptLayer},
     body::ResponseBody,
+    connect::{Connect, ConnectFuture, ConnectLayer},
     future::ResponseFuture,
     layer::XRayClientLayer,
     name::SubsegmentName,

@@ -1,5 +1,6 @@
 //! Calls over real sockets, and the subsegments they leave.
 
+mod connect;
 mod counts;
 mod edge;
 mod hyper;
