@@ -3,6 +3,7 @@
 mod connect;
 mod counts;
 mod edge;
+mod ends;
 mod hyper;
 mod names;
 mod reqwest;

@@ -1,0 +1,269 @@
+//! Calls that are dropped, or panic, at any point: nothing stays open, and what comes next is in its place.
+
+use std::{
+    future::poll_fn,
+    net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+};
+
+use axum::{Router, body::Body, extract::Request, routing::get as route};
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http::{Extensions, Response};
+use http_body::Frame;
+use http_body_util::{BodyExt, Empty};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector, connect::dns::GaiResolver},
+    rt::TokioExecutor,
+};
+use reqwest_middleware::{ClientBuilder, Middleware, Next};
+use tower::{BoxError, Layer, Service, ServiceExt, service_fn, util::BoxCloneSyncService};
+use tower_xray::{
+    FutureExt, XRayClientLayer,
+    client::{ConnectLayer, reqwest::XRayMiddleware},
+    current,
+};
+
+use crate::support::{recorder, serve};
+
+/// A service that answers with the tracing header it has got, in pieces that arrive one by one.
+async fn echo_slowly() -> SocketAddr {
+    let echo = async |request: Request| {
+        let header = request.headers()["x-amzn-trace-id"].as_bytes().to_vec();
+        let pieces = stream::iter(header.chunks(20).map(Bytes::copy_from_slice).collect::<Vec<_>>());
+        Body::from_stream(pieces.then(async |piece| {
+            tokio::task::yield_now().await;
+            Ok::<_, BoxError>(piece)
+        }))
+    };
+    serve(Router::new().route("/", route(echo))).await
+}
+
+/// Panics when it has been counted down.
+#[derive(Clone)]
+struct Fuse(Arc<AtomicI64>);
+
+impl Fuse {
+    fn new(steps: i64) -> Self {
+        Self(Arc::new(AtomicI64::new(steps)))
+    }
+
+    /// One that lasts.
+    fn none() -> Self {
+        Self::new(-1)
+    }
+
+    fn step(&self) {
+        assert_ne!(self.0.fetch_sub(1, Relaxed), 0, "the fuse has blown");
+    }
+
+    fn disarm(&self) {
+        self.0.store(-1, Relaxed);
+    }
+
+    /// A part of what is traced, each poll of which is a step.
+    async fn count<T>(&self, future: impl Future<Output = T>) -> T {
+        let mut future = pin!(future);
+        poll_fn(|cx| {
+            self.step();
+            future.as_mut().poll(cx)
+        })
+        .await
+    }
+}
+
+/// A body each poll of which is a step.
+struct Counted(Pin<Box<dyn http_body::Body<Data = Bytes, Error = BoxError> + Send + Sync>>, Fuse);
+
+impl http_body::Body for Counted {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.1.step();
+        self.0.as_mut().poll_frame(cx)
+    }
+}
+
+/// A traced client, from a URL to the text of the answer, with a fuse in what is traced.
+type Traced = BoxCloneSyncService<String, String, BoxError>;
+
+/// hyper-util's client, which tells of its connecting, too.
+fn hyper(fuse: Fuse) -> Traced {
+    let resolver = ConnectLayer::dns().layer(GaiResolver::new());
+    let connector = ConnectLayer::connect().layer(HttpConnector::new_with_resolver(resolver));
+    let client = Client::builder(TokioExecutor::new()).build::<_, Empty<Bytes>>(connector);
+    let inner = service_fn(move |request| {
+        fuse.step();
+        let (fuse, mut client) = (fuse.clone(), client.clone());
+        async move {
+            let response = fuse.count(client.call(request)).await?;
+            Ok::<_, hyper_util::client::legacy::Error>(
+                response.map(|body| Counted(Box::pin(body.map_err(BoxError::from)), fuse)),
+            )
+        }
+    });
+    let client = XRayClientLayer::new().layer(inner);
+    BoxCloneSyncService::new(service_fn(move |url: String| {
+        let client = client.clone();
+        async move {
+            let response = client.oneshot(http::Request::get(url).body(Empty::new())?).await?;
+            Ok(String::from_utf8(response.into_body().collect().await?.to_bytes().to_vec())?)
+        }
+    }))
+}
+
+fn with_fuse(response: reqwest::Response, fuse: Fuse) -> reqwest::Response {
+    Response::from(response)
+        .map(|body| reqwest::Body::wrap(Counted(Box::pin(body.map_err(BoxError::from)), fuse)))
+        .into()
+}
+
+fn layered_reqwest(fuse: Fuse) -> Traced {
+    let client = reqwest::Client::new();
+    let inner = service_fn(move |request| {
+        fuse.step();
+        let (fuse, client) = (fuse.clone(), client.clone());
+        async move {
+            let response = fuse.count(client.execute(request)).await?;
+            Ok::<_, reqwest::Error>(with_fuse(response, fuse))
+        }
+    });
+    let client = XRayClientLayer::new().layer(inner);
+    BoxCloneSyncService::new(service_fn(move |url: String| {
+        let client = client.clone();
+        async move { Ok(client.oneshot(reqwest::Request::new(http::Method::GET, url.parse()?)).await?.text().await?) }
+    }))
+}
+
+#[async_trait::async_trait]
+impl Middleware for Fuse {
+    async fn handle(
+        &self,
+        request: reqwest::Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> reqwest_middleware::Result<reqwest::Response> {
+        let response = self.count(next.run(request, extensions)).await?;
+        Ok(with_fuse(response, self.clone()))
+    }
+}
+
+fn reqwest_middleware(fuse: Fuse) -> Traced {
+    let client = ClientBuilder::new(reqwest::Client::new()).with(XRayMiddleware::new()).with(fuse).build();
+    BoxCloneSyncService::new(service_fn(move |url: String| {
+        let client = client.clone();
+        async move { Ok(client.get(url).send().await?.text().await?) }
+    }))
+}
+
+const CLIENTS: [(&str, fn(Fuse) -> Traced); 3] =
+    [("hyper", hyper), ("reqwest", layered_reqwest), ("reqwest-middleware", reqwest_middleware)];
+
+/// Polls at most so often, and drops the rest; a panic is caught, and drops it, too.
+async fn stopped_after<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = Some(Box::pin(future));
+    let mut left = polls;
+    poll_fn(|cx| {
+        let Some(polled) = future.as_mut().filter(|_| left > 0) else {
+            future = None;
+            return Poll::Ready(None);
+        };
+        left -= 1;
+        match catch_unwind(AssertUnwindSafe(|| polled.as_mut().poll(cx))) {
+            Ok(poll) => poll.map(Some),
+            Err(_) => {
+                future = None;
+                Poll::Ready(None)
+            }
+        }
+    })
+    .await
+}
+
+/// Makes a call that is stopped, and another one by the same client; asserts that each is in its place. Gives what the
+/// former has told: its exceptions, and whether it had a response.
+async fn assert_in_place(
+    client: fn(Fuse) -> Traced,
+    fuse: Fuse,
+    polls: usize,
+    url: &str,
+) -> (bool, Vec<(String, String)>, bool) {
+    let client = client(fuse.clone());
+    let (recorder, documents) = recorder();
+    let segment = recorder.begin_segment("orders");
+    let work = async {
+        let done = stopped_after(polls, client.clone().oneshot(url.to_owned())).await;
+        assert_eq!(current().id(), segment.id());
+        fuse.disarm();
+        let header = client.clone().oneshot(url.to_owned()).await.unwrap();
+        assert_eq!(current().id(), segment.id());
+        (done.is_some(), header)
+    };
+    let (done, header) = work.in_entity(&segment).await;
+    assert!(current().is_none());
+    let trace_id = segment.trace_id().unwrap();
+    segment.close();
+
+    // What is still open when the segment closes would not be in its document.
+    let document = documents.take_one();
+    let calls: Vec<_> = document.subsegments().collect();
+    let next = calls.last().unwrap();
+    assert_eq!(header, format!("Root={trace_id};Parent={};Sampled=1", next.id()), "{document}");
+    assert_eq!((next.http_status(), next.fault(), next.exceptions().count()), (Some(200), false, 0), "{document}");
+    assert_eq!(calls.len(), if polls == 0 { 1 } else { 2 }, "{document}");
+    for connect in calls.iter().flat_map(|call| call.subsegments()) {
+        assert_eq!(connect.name(), "connect", "{document}");
+    }
+    assert!(!document.to_json().contains("in_progress"), "{document}");
+    let stopped = calls[0];
+    let causes = stopped.exceptions().map(|(kind, message)| (kind.to_owned(), message.to_owned())).collect();
+    (done, causes, stopped.http_status().is_some())
+}
+
+#[tokio::test]
+async fn a_call_that_is_dropped_after_any_number_of_polls_is_closed_and_in_its_place() {
+    let url = format!("http://{}/", echo_slowly().await);
+    for (name, client) in CLIENTS {
+        let mut seen = (false, false);
+        for polls in 0.. {
+            assert!(polls < 100, "{name}");
+            let (done, causes, responded) = assert_in_place(client, Fuse::none(), polls, &url).await;
+            if done {
+                assert!(polls > 2 && seen == (true, true), "{name}: {polls}, {seen:?}");
+                break;
+            }
+            if polls > 0 {
+                // Whoever has got a response may leave the rest of it.
+                assert_eq!(causes.is_empty(), responded, "{name} after {polls}: {causes:?}");
+                assert!(causes.iter().all(|(kind, _)| kind == "Cancelled"), "{name} after {polls}: {causes:?}");
+                seen = (seen.0 || !responded, seen.1 || responded);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_panics_at_any_step_is_closed_with_the_panic_and_in_its_place() {
+    let url = format!("http://{}/", echo_slowly().await);
+    for (name, client) in CLIENTS {
+        let mut seen = (false, false);
+        for steps in 0.. {
+            assert!(steps < 100, "{name}");
+            let (done, causes, responded) = assert_in_place(client, Fuse::new(steps), usize::MAX, &url).await;
+            if done {
+                assert!(steps > 2 && seen == (true, true), "{name}: {steps}, {seen:?}");
+                break;
+            }
+            let [(kind, message)] = &causes[..] else { panic!("{name} at {steps}: {causes:?}") };
+            assert!(kind == "panic" && message.contains("the fuse has blown"), "{name} at {steps}: {causes:?}");
+            seen = (seen.0 || !responded, seen.1 || responded);
+        }
+    }
+}
