@@ -14,13 +14,13 @@ pub struct Outcome<'a> {
     pub sampled: bool,
     /// The name of the segment.
     pub service_name: &'a str,
-    /// The route that has matched, such as `/orders/{id}`, if that is known.
+    /// The route that has matched, such as `/orders/{id}`, or the method of gRPC, if that is known.
     pub route: Option<&'a str>,
     /// The status of the response, if there was one.
     pub status: Option<u16>,
-    /// Whether it ended in a client error: a status of 4xx, a client that left.
+    /// Whether it ended in a client error: a status of 4xx or its like in gRPC, a client that left.
     pub error: bool,
-    /// Whether it ended in a fault: a status of 5xx, an `Err`, a panic.
+    /// Whether it ended in a fault: a status of 5xx or its like in gRPC, an `Err`, a panic.
     pub fault: bool,
     /// How long it took, to the end of the response's body.
     pub duration: Duration,

@@ -5,7 +5,12 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body, http::StatusCode, routing::get as route};
+use axum::{
+    Router,
+    body::Body,
+    http::StatusCode,
+    routing::{get as route, post},
+};
 use http::Request;
 use http_body_util::BodyExt;
 use tower::ServiceExt;
@@ -14,7 +19,7 @@ use tower_xray::{
     sampling::{Decision, Outcome, SamplingRequest, SamplingStrategy},
 };
 
-use crate::support::recorder_with;
+use crate::{server::grpc, support::recorder_with};
 
 /// Samples by its rule, and notes what it hears.
 struct Listening {
@@ -47,13 +52,21 @@ async fn heard(sampled: bool, path: &str, header: Option<&str>) -> Vec<String> {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let strategy = Listening { sampled, heard: heard.clone() };
     let (recorder, _documents) = recorder_with(|builder| builder.sampling(strategy));
+    let grpc = |trailers_only| {
+        post(async move |axum::extract::Path(code): axum::extract::Path<u32>| grpc::response(code, trailers_only))
+    };
     let app = Router::new()
+        .route("/shop.Heads/{code}", grpc(true))
+        .route("/shop.Tails/{code}", grpc(false))
         .route("/orders/{id}", route(async || "an order"))
         .route("/full", route(async || StatusCode::SERVICE_UNAVAILABLE))
         .route("/never", route(std::future::pending::<()>))
         .route("/cursed", route(cursed))
         .layer(XRayLayer::new("orders", recorder.clone()));
-    let mut request = Request::get(path);
+    let mut request = match path.starts_with("/shop.") {
+        true => Request::post(path).header("content-type", "application/grpc"),
+        false => Request::get(path),
+    };
     if let Some(header) = header {
         request = request.header("x-amzn-trace-id", header);
     }
@@ -82,6 +95,12 @@ async fn it_hears_every_end_once_sampled_or_not() {
             ("/full", r#"Some("/full") Some(503) false true"#),
             ("/never", r#"Some("/never") None true false"#),
             ("/cursed", r#"Some("/cursed") None false true"#),
+            ("/shop.Heads/0", r#"Some("/shop.Heads/0") Some(200) false false"#),
+            ("/shop.Heads/5", r#"Some("/shop.Heads/5") Some(200) true false"#),
+            ("/shop.Heads/14", r#"Some("/shop.Heads/14") Some(200) false true"#),
+            ("/shop.Tails/0", r#"Some("/shop.Tails/0") Some(200) false false"#),
+            ("/shop.Tails/8", r#"Some("/shop.Tails/8") Some(200) true false"#),
+            ("/shop.Tails/13", r#"Some("/shop.Tails/13") Some(200) false true"#),
         ] {
             assert_eq!(heard(sampled, path, None).await, [format!("all {sampled} orders {told}")]);
         }

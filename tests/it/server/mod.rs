@@ -4,7 +4,7 @@ mod closing;
 mod contract;
 mod decision;
 mod edge;
-mod grpc;
+pub(crate) mod grpc;
 mod hostile;
 mod http2;
 mod layers;
