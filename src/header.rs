@@ -247,7 +247,6 @@ impl TraceHeader {
         Ok(Self { root, parent, decision, extra: extra.finish() })
     }
 
-    /// How long it is as text. A value made of a vector with room to spare would take a second allocation.
     /// The text of exactly the size that it takes.
     #[cfg(feature = "aws-sdk")]
     pub(crate) fn to_text(&self) -> String {
@@ -260,6 +259,7 @@ impl TraceHeader {
         text
     }
 
+    /// How long it is as text. A value made of a vector with room to spare would take a second allocation.
     fn len(&self) -> usize {
         let parent = self.parent.map_or(0, |_| ";Parent=".len() + SegmentId::LEN);
         let decision = if self.decision == SamplingDecision::Unknown { 0 } else { ";Sampled=?".len() };
