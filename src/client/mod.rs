@@ -51,7 +51,8 @@
 //!
 //! # Other calls
 //!
-//! A query is a call, too: see [`sql`]; and so is one of the AWS SDK, with feature `aws-sdk`.
+//! A query is a call, too: see [`sql`]. Those of diesel (feature `diesel`) and calls of the AWS SDK (feature `aws-sdk`) are
+//! traced by what these have for it.
 //!
 //! # Context
 //!
@@ -66,6 +67,8 @@ pub mod aws_sdk;
 mod body;
 mod call;
 mod connect;
+#[cfg(feature = "diesel")]
+pub mod diesel;
 mod future;
 mod layer;
 mod missing_context;

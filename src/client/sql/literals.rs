@@ -17,7 +17,7 @@ use super::kind::Kind;
 use crate::document::text::MAX_STATEMENT;
 
 /// Bytes of a text that are looked at.
-const MAX_READ: usize = 16 * 1024;
+pub(in crate::client) const MAX_READ: usize = 16 * 1024;
 
 pub(super) fn replace(text: &str, kind: Kind) -> Option<String> {
     let dialect: &dyn Dialect = match kind {
@@ -87,7 +87,8 @@ fn join(tokens: &[TokenWithSpan], kind: Kind) -> String {
 /// A token as it is written, unless it is a literal.
 fn show(token: &Token, kind: Kind) -> Option<String> {
     let is_kept = match token {
-        Token::Word(Word { quote_style: None, .. }) => true,
+        // `0b01` is a word to some.
+        Token::Word(Word { quote_style: None, value, .. }) => !value.starts_with(|c: char| c.is_ascii_digit()),
         Token::Word(Word { quote_style: Some(quote), .. }) => is_name(*quote, kind),
         // Money has the same sign elsewhere.
         Token::Placeholder(text) => kind == Kind::PostgreSql && text[1..].bytes().all(|byte| byte.is_ascii_digit()),

@@ -66,6 +66,8 @@ use std::{
 
 use pin_project_lite::pin_project;
 
+#[cfg(all(feature = "diesel", feature = "sqlparser"))]
+pub(super) use self::literals::MAX_READ;
 use self::{connection_string::Target, kind::Kind};
 use crate::{
     context::{current, run_in},

@@ -224,7 +224,7 @@ async fn concurrent_queries_are_siblings() {
     segment.close();
     let segment = documents.take_one();
     assert_eq!(segment.subsegments().filter(|query| query.name() == "orders@db.internal").count(), 10);
-    assert_eq!(segment.subsegments().flat_map(|query| query.subsegments()).count(), 0);
+    assert_eq!(segment.subsegments().flat_map(EntityDocument::subsegments).count(), 0);
 }
 
 #[tokio::test]
