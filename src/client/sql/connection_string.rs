@@ -16,6 +16,9 @@ const MAX_LEN: usize = 8 * 1024;
 /// Places where the password of a string may begin that cannot be read.
 const MAX_PASSWORDS: usize = 8;
 
+/// What is in no name, but between parameters.
+const BEYOND_NAMES: [char; 3] = ['=', '&', ';'];
+
 /// What a connection string tells.
 #[derive(Clone, Default)]
 pub(super) struct Target {
@@ -99,7 +102,7 @@ impl Target {
         let (path, parameters) = tail.split_at(tail.find(['?', '#', ';']).unwrap_or(tail.len()));
         let (credentials, address) = authority.rsplit_once('@').unwrap_or(("", authority));
         let address = Address::parse(address)?;
-        let mut parts = Parts { database: decode(path.trim_matches('/')), ..Parts::of(&address) };
+        let mut parts = Parts::of(&address, path)?;
         let user = self.read_credentials(credentials);
         for (key, value) in parameters.split(['?', '#', ';', '&']).filter_map(|pair| pair.split_once('=')) {
             self.read_pair(&mut parts, &decode(key), &decode(value));
@@ -127,7 +130,7 @@ impl Target {
         let begin = rest.find(')').unwrap_or(0);
         let (address, path) = rest.split_at(rest[begin..].find('/').map_or(rest.len(), |slash| begin + slash));
         let address = Address::parse(address)?;
-        let mut parts = Parts { database: decode(path.trim_matches('/')), ..Parts::of(&address) };
+        let mut parts = Parts::of(&address, path)?;
         let user = self.read_credentials(credentials);
         for (key, value) in parameters.split(['?', '&']).filter_map(|pair| pair.split_once('=')) {
             self.read_pair(&mut parts, &decode(key), &decode(value));
@@ -169,7 +172,7 @@ impl Target {
             self.read_pair(&mut Parts::default(), &decode(key), &decode(value));
         }
         let file = path.rsplit(['/', '\\']).next().unwrap_or_default();
-        if file != ":memory:" {
+        if file != ":memory:" && !file.contains(BEYOND_NAMES) {
             self.name = decode(file);
         }
     }
@@ -266,8 +269,10 @@ struct Parts {
 }
 
 impl Parts {
-    fn of(address: &Address<'_>) -> Self {
-        Self { host: decode(address.host), port: address.port.to_owned(), database: String::new() }
+    /// Nothing if parameters begin where the database should end.
+    fn of(address: &Address<'_>, path: &str) -> Option<Self> {
+        let (host, port, database) = (decode(address.host), address.port.to_owned(), decode(path.trim_matches('/')));
+        (!path.contains(BEYOND_NAMES)).then_some(Self { host, port, database })
     }
 }
 
@@ -295,7 +300,8 @@ impl<'a> Address<'a> {
                 Some(end) => (&part[..=end], part[end + 1..].strip_prefix(':').unwrap_or(&part[end + 1..])),
                 None => part.rsplit_once(':').unwrap_or((part, "")),
             };
-            let is_host = |c: char| c.is_alphanumeric() || ".-_%[]:".contains(c);
+            let punctuation = if part.starts_with('[') { "[]:%." } else { ".-_%" };
+            let is_host = |c: char| c.is_alphanumeric() || punctuation.contains(c);
             let is_address = host.chars().all(is_host) && port.bytes().all(|byte| byte.is_ascii_digit());
             is_address.then_some(Self { text, host, port })
         });

@@ -3,6 +3,7 @@
 mod calls;
 mod statements;
 
+use proptest::{collection::vec, prelude::*, sample::select, test_runner::Config};
 use tower_xray::{
     Sql,
     document::{Namespace, SqlField},
@@ -175,6 +176,7 @@ fn a_database_in_the_process_is_local_work_named_after_its_file() {
         ("/var/lib/shop/data", "data"),
         ("./shop", "shop"),
         (r"C:\shop\data.sqlite3", "data.sqlite3"),
+        ("sqlite:data.db;password=pass", "SQLite"),
         ("orders.DB", "orders.DB"),
     ] {
         assert_told(text, [name, "", "", "SQLite", ""]);
@@ -193,6 +195,9 @@ fn where_a_password_may_be_in_another_place_only_the_type_is_recorded() {
         "postgres://user:pass",
         "postgres://user:pass word",
         "postgres://host/db?password=p@ss",
+        "postgres://host/db&password=pass",
+        "host:5432/db&password=pass",
+        "user:pass:5432/db",
         "password=two words user=u",
         "user=u password='not closed",
     ] {
@@ -206,3 +211,48 @@ fn where_a_password_may_be_in_another_place_only_the_type_is_recorded() {
         assert_eq!((&*told.url, &*told.user), ("", ""), "{text}");
     }
 }
+
+proptest! {
+    #![proptest_config(Config { cases: 1_000, ..Config::default() })]
+
+    /// Also of one that is not encoded as it should be.
+    #[test]
+    fn no_part_of_a_password_is_recorded(
+        template in select(TEMPLATES.to_vec()),
+        password in vec(select("ab1 '\"\\\\/:;@?#&=%{}[]()<>,.~-\n\té".chars().collect::<Vec<_>>()), 0..8),
+        encoded in any::<bool>(),
+    ) {
+        // Every other character of it.
+        let password: String = password.into_iter().flat_map(|c| [MARK, c]).chain([MARK]).collect();
+        let encode = |byte: u8| format!("%{byte:02X}");
+        let written = if encoded { password.bytes().map(encode).collect() } else { password };
+        let (recorder, documents) = recorder();
+        let segment = recorder.begin_segment("orders");
+        let connection_string = template.replace("PASSWORD", &written);
+        segment.begin_sql(&Sql::new(&connection_string)).close();
+        segment.close();
+        let json = documents.take_one().to_json();
+        let is_free = !json.contains(MARK) && !json.contains(&encode(MARK.to_string().as_bytes()[0]));
+        prop_assert!(is_free, "{json} of {connection_string:?}");
+    }
+}
+
+/// A character that is in every password and in nothing else.
+const MARK: char = 'ж';
+
+const TEMPLATES: [&str; 14] = [
+    "postgres://user:PASSWORD@host:5432/db",
+    "postgres://:PASSWORD@host/db?sslmode=disable",
+    "postgres://host/db?password=PASSWORD&user=u",
+    "postgres://host/db?user=u&sslpassword=PASSWORD",
+    "jdbc:sqlserver://host:1433;databaseName=db;password=PASSWORD;user=u",
+    "user:PASSWORD@host:5432/db",
+    "user/PASSWORD@host:1521/db",
+    "user:PASSWORD@tcp(host:3306)/db?timeout=9s",
+    "host/db?password=PASSWORD",
+    "host=h password=PASSWORD user=u dbname=db",
+    "user=u password='PASSWORD'",
+    "Server=host;Password=PASSWORD;Database=db;User Id=u",
+    "odbc:Server=host;PWD={PASSWORD};Database=db",
+    "sqlite:data.db?key=PASSWORD",
+];
