@@ -31,8 +31,6 @@ mod split;
 pub(crate) mod text;
 mod tree;
 
-#[cfg(feature = "tracing-subscriber")]
-pub(crate) use self::cause::bounded;
 pub use self::{
     annotation::AnnotationValue,
     cause::{AsError, Bare, Boxed, RecordedError, Typed},
@@ -49,3 +47,5 @@ pub(crate) use self::{
     split::MAX_DEPTH,
     tree::{Index, MAX_LINKS, NONE, Node, Tree},
 };
+#[cfg(feature = "tracing-subscriber")]
+pub(crate) use self::{cause::bounded, tree::Detail};

@@ -71,3 +71,11 @@ macro_rules! guard {
 
 guard!(Segment);
 guard!(Subsegment);
+
+impl Subsegment {
+    /// The entity without the guard: whoever has it has to [close](Entity::close) it.
+    #[cfg(feature = "tracing-subscriber")]
+    pub(crate) fn into_entity(mut self) -> Entity {
+        std::mem::take(&mut self.0.entity)
+    }
+}

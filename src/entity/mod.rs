@@ -44,6 +44,8 @@ use serde::Serialize;
 pub use self::guard::{Segment, Subsegment};
 use self::metadata::Refused;
 pub(crate) use self::recording::Recording;
+#[cfg(feature = "tracing-subscriber")]
+use crate::document::{Detail, SqlField};
 use crate::{
     context::Entered,
     document::{AnnotationValue, AsError, Description, Index, Namespace, Node, Tree},
@@ -312,29 +314,36 @@ impl Entity {
         ago: Duration,
         describe: impl FnOnce(&mut Tree, Index),
     ) -> Subsegment {
-        Subsegment::new(self.open_subsegment_ago(name, ago, describe))
-    }
-
-    /// Begins a subsegment that whoever gets it has to [close](Self::close).
-    pub(crate) fn open_subsegment_ago(
-        &self,
-        name: &str,
-        ago: Duration,
-        describe: impl FnOnce(&mut Tree, Index),
-    ) -> Self {
-        match &self.0 {
+        Subsegment::new(match &self.0 {
             Inner::Recorded { recording, index, id } => {
                 let (index, id) = recording.open(name, ago, *index, *id, describe);
                 Self::recorded(recording.clone(), index, id)
             }
             _ => self.clone(),
-        }
+        })
     }
 
     /// Whether the text of a statement would be recorded.
     #[cfg(feature = "sqlparser")]
     pub(crate) fn records_statements(&self) -> bool {
         matches!(&self.0, Inner::Recorded { recording, .. } if recording.records_sql_statements())
+    }
+
+    #[cfg(all(not(feature = "sqlparser"), feature = "tracing-subscriber"))]
+    pub(crate) fn records_statements(&self) -> bool {
+        false
+    }
+
+    /// Says something about a query that has begun, unless it is known.
+    #[cfg(feature = "tracing-subscriber")]
+    pub(crate) fn add_sql(&self, field: SqlField, value: &str) {
+        let Inner::Recorded { recording, index, id } = &self.0 else { return };
+        let is_field = |detail: &Detail| matches!(detail, Detail::Sql { field: known, .. } if *known == field);
+        recording.describe(*index, *id, |tree| {
+            if !tree.details(*index).any(is_field) {
+                tree.add_sql(*index, field, value);
+            }
+        });
     }
 
     /// Records a cause; `describe` runs before anything is locked, since it runs the caller's code.

@@ -312,6 +312,8 @@ impl fmt::Debug for Exchange {
 
 /// A span with the ids of an entity; none where nobody wants it, or there is no trace.
 fn log_span(level: Level, entity: &Entity) -> Option<Box<Span>> {
+    // A subscriber that knows of traces takes it for the current entity.
+    let _entered = entity.enter();
     let (trace_id, segment_id) = (display(entity.trace_id()?), entity.id().map(display));
     macro_rules! span {
         ($level:ident) => {

@@ -15,12 +15,16 @@ use tracing::{
 
 use super::DebugValues;
 use crate::{
+    client::sql::Sql,
     document::{AnnotationValue, Description, Namespace, bounded, text::MAX_VALUE},
     entity::Entity,
 };
 
 /// The type of an exception of which only the text is known.
 const ERROR: &str = "error";
+
+/// The fields that have the text of a statement, by the conventions of OpenTelemetry, older and newer.
+pub(super) const STATEMENT: [&str; 2] = ["db.statement", "db.query.text"];
 
 /// What a field is.
 pub(super) enum Value<'a> {
@@ -30,13 +34,13 @@ pub(super) enum Value<'a> {
 }
 
 impl Value<'_> {
-    /// As text of at most 1,000 characters, if it is text or can be written as such.
-    pub(super) fn text(&self) -> Option<String> {
+    /// As text of at most so many characters, if it is text or can be written as such.
+    pub(super) fn text(&self, max: usize) -> Option<String> {
         match self {
-            Self::Scalar(AnnotationValue::Text(text)) => Some(bounded(text, MAX_VALUE)),
+            Self::Scalar(AnnotationValue::Text(text)) => Some(bounded(text, max)),
             Self::Scalar(_) => None,
-            Self::Debug(value) => guarded(|| bounded(format_args!("{value:?}"), MAX_VALUE)),
-            Self::Error(error) => guarded(|| bounded(error, MAX_VALUE)),
+            Self::Debug(value) => guarded(|| bounded(format_args!("{value:?}"), max)),
+            Self::Error(error) => guarded(|| bounded(error, max)),
         }
     }
 }
@@ -90,8 +94,8 @@ impl<F: FnMut(&'static str, Value<'_>)> Visit for Visitor<F> {
 
 /// Records a field of a span, unless it is about failure.
 pub(super) fn record(entity: &Entity, debug_values: DebugValues, failure: &mut Failure, name: &str, value: &Value<'_>) {
-    // `tracing-log` says where a record of `log` comes from.
-    if name.starts_with("log.") || failure.take(name, value) {
+    // The text of a statement is not recorded as it is.
+    if STATEMENT.contains(&name) || failure.take(name, value) {
         return;
     }
     match value {
@@ -103,8 +107,8 @@ pub(super) fn record(entity: &Entity, debug_values: DebugValues, failure: &mut F
         Value::Scalar(value) => entity.add_annotation(name, value.clone()),
         Value::Debug(_) | Value::Error(_) => match debug_values {
             DebugValues::Ignored => {}
-            DebugValues::Annotation => drop(value.text().map(|text| entity.add_annotation(name, text))),
-            DebugValues::Metadata => drop(value.text().map(|text| entity.add_metadata(name, text))),
+            DebugValues::Annotation => drop(value.text(MAX_VALUE).map(|text| entity.add_annotation(name, text))),
+            DebugValues::Metadata => drop(value.text(MAX_VALUE).map(|text| entity.add_metadata(name, text))),
         },
     }
 }
@@ -122,7 +126,7 @@ impl Failure {
         let (mut failure, mut message) = (Self::default(), None);
         event.record(&mut Visitor(|name, value: Value<'_>| {
             if !failure.take(name, &value) && name == "message" {
-                message = value.text();
+                message = value.text(MAX_VALUE);
             }
         }));
         if let Some(message) = message {
@@ -154,7 +158,8 @@ impl Failure {
                 self.cause = cause.or(self.cause.take());
             }
             ("otel.status_code", _) => {
-                self.failed |= value.text().is_some_and(|code| code.trim_matches('"').eq_ignore_ascii_case("error"));
+                self.failed |=
+                    value.text(MAX_VALUE).is_some_and(|code| code.trim_matches('"').eq_ignore_ascii_case("error"));
             }
             _ => return false,
         }
@@ -165,9 +170,12 @@ impl Failure {
         self.failed
     }
 
-    pub(super) fn record(self, entity: &Entity) {
-        if let Some(cause) = self.cause {
-            entity.add_cause(|| cause);
+    /// Records it; `sql` is the database if it is the failure of a query.
+    pub(super) fn record(self, entity: &Entity, sql: Option<&Sql>) {
+        match (self.cause, sql) {
+            (Some(cause), Some(sql)) => sql.add_description(entity, cause),
+            (Some(cause), None) => entity.add_cause(|| cause),
+            (None, _) => {}
         }
         entity.set_fault();
     }

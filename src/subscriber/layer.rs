@@ -6,7 +6,6 @@ use std::{
         Arc, Weak,
         atomic::{AtomicU32, Ordering::Relaxed},
     },
-    time::Duration,
 };
 
 use tracing::{
@@ -24,9 +23,14 @@ use tracing_subscriber::{
 
 use super::{
     entered,
-    fields::{self, Failure, Value, Visitor},
+    fields::{self, Failure, STATEMENT, Value, Visitor},
+    query::{SYSTEM, add_statement, is_of_sqlx, is_query, record_query},
 };
-use crate::{context::with_current, entity::Entity};
+use crate::{
+    client::sql::Sql,
+    context::{current, with_current},
+    entity::Entity,
+};
 
 /// Failures recorded of one span; a fault it is after the first one already.
 const MAX_FAILURES: u32 = 32;
@@ -56,6 +60,8 @@ struct Settings {
     /// Which spans become subsegments, if that is said.
     choose: Option<Arc<Choose>>,
     debug_values: DebugValues,
+    /// Whom queries go to.
+    sql: Option<Sql>,
 }
 
 type Choose = dyn Fn(&Metadata<'_>) -> bool + Send + Sync;
@@ -76,6 +82,20 @@ impl SubsegmentLayer {
     /// What becomes of values that are known by their `Debug` only. The default is [`DebugValues::Metadata`].
     pub fn debug_values(self, debug_values: DebugValues) -> Self {
         self.with(|settings| settings.debug_values = debug_values)
+    }
+
+    /// Records the queries of sqlx and sea-orm, which do not say what database they go to: this one.
+    ///
+    /// - The events of **sqlx** (target `sqlx::query`, of level debug unless `log_statements` says something else) become
+    ///   subsegments of the current entity. They come when a query is over, and do not say whether it has failed: that is
+    ///   for the span around it to tell. The driver for SQLite runs queries on a thread of its own, where only a span
+    ///   leads back to the trace: one that is chosen, or that of [`XRayLayer::log_span`](crate::XRayLayer::log_span).
+    /// - The spans of **sea-orm** (its feature `tracing-spans`), as all that have the field `db.system`, are such
+    ///   subsegments themselves, with their failures; what sqlx tells of within them is not recorded again.
+    ///
+    /// Texts of statements are recorded as [`Sql`] does it.
+    pub fn sql(self, sql: Sql) -> Self {
+        self.with(|settings| settings.sql = Some(sql))
     }
 
     /// The layer behind a filter of what it takes, so that it enables nothing else.
@@ -104,7 +124,7 @@ impl SubsegmentLayer {
         named.or_else(|| with_current(|entity| entity.is_recorded().then(|| entity.clone())))
     }
 
-    /// The entity of a span that this layer looks after.
+    /// The subsegment of a span, if this layer looks after it.
     fn own<S>(&self, span: &SpanRef<'_, S>) -> Option<Entity>
     where
         S: for<'a> LookupSpan<'a>,
@@ -119,28 +139,51 @@ impl SubsegmentLayer {
         S: for<'a> LookupSpan<'a>,
     {
         let mut failure = Failure::default();
-        fields(&mut Visitor(|name, value: Value<'_>| {
-            fields::record(entity, self.0.debug_values, &mut failure, name, &value);
+        let sql = self.0.sql.as_ref().filter(|_| is_query(span.metadata()));
+        fields(&mut Visitor(|name, value: Value<'_>| match sql {
+            Some(_) if SYSTEM.contains(&name) => {}
+            Some(sql) if STATEMENT.contains(&name) => add_statement(sql, entity, &value),
+            _ => fields::record(entity, self.0.debug_values, &mut failure, name, &value),
         }));
-        fail(span, entity, failure);
+        self.fail(span, entity, failure);
+    }
+
+    /// Records a failure of a span, unless it has had many.
+    fn fail<S>(&self, span: &SpanRef<'_, S>, entity: &Entity, failure: Failure)
+    where
+        S: for<'a> LookupSpan<'a>,
+    {
+        if failure.is_any() && span.extensions().get::<Opened>().is_some_and(Opened::has_room_for_failure) {
+            failure.record(entity, self.0.sql.as_ref().filter(|_| is_query(span.metadata())));
+        }
     }
 }
 
 /// The extension of a span that has become a subsegment.
 struct Opened {
     entity: Entity,
+    kind: Kind,
     /// Of several layers the first one looks after the span; if that is gone, any other one.
     owner: Weak<Settings>,
     failures: AtomicU32,
 }
 
+/// What a span stands for.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Kind {
+    /// The segment of a request, which has other owners: [`XRayLayer::log_span`](crate::XRayLayer::log_span).
+    Segment,
+    Subsegment,
+}
+
 impl Opened {
     fn belongs_to(&self, settings: &Arc<Settings>) -> bool {
-        self.owner.as_ptr() == Arc::as_ptr(settings) || self.owner.strong_count() == 0
+        let is_owner = self.owner.as_ptr() == Arc::as_ptr(settings) || self.owner.strong_count() == 0;
+        is_owner && self.kind == Kind::Subsegment
     }
 
     fn has_room_for_failure(&self) -> bool {
-        self.failures.fetch_add(1, Relaxed) < MAX_FAILURES
+        self.kind == Kind::Subsegment && self.failures.fetch_add(1, Relaxed) < MAX_FAILURES
     }
 }
 
@@ -149,7 +192,9 @@ impl Drop for Opened {
         if let Some(id) = self.entity.id() {
             entered::forget(id);
         }
-        self.entity.close();
+        if self.kind == Kind::Subsegment {
+            self.entity.close();
+        }
     }
 }
 
@@ -164,32 +209,31 @@ where
     })
 }
 
-/// Records a failure of a span, unless it has had many.
-fn fail<S>(span: &SpanRef<'_, S>, entity: &Entity, failure: Failure)
-where
-    S: for<'a> LookupSpan<'a>,
-{
-    if failure.is_any() && span.extensions().get::<Opened>().is_some_and(Opened::has_room_for_failure) {
-        failure.record(entity);
-    }
-}
-
 impl<S> Layer<S> for SubsegmentLayer
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let Some(parent) = Self::parent(attributes, &context) else { return };
-        if !self.0.takes_span(attributes.metadata()) {
+        let metadata = attributes.metadata();
+        if !self.0.takes_span(metadata) {
             return;
         }
         let Some(span) = context.span(id) else { return };
         if span.extensions().get::<Opened>().is_some() {
             return;
         }
-        let entity = parent.open_subsegment_ago(attributes.metadata().name(), Duration::ZERO, |_, _| {});
         let (owner, failures) = (Arc::downgrade(&self.0), AtomicU32::new(0));
-        span.extensions_mut().insert(Opened { entity: entity.clone(), owner, failures });
+        if is_of_request(metadata) {
+            span.extensions_mut().insert(Opened { entity: parent, kind: Kind::Segment, owner, failures });
+            return;
+        }
+        let subsegment = match &self.0.sql {
+            Some(sql) if is_query(metadata) => parent.begin_sql(sql),
+            _ => parent.begin_subsegment(metadata.name()),
+        };
+        let entity = subsegment.into_entity();
+        span.extensions_mut().insert(Opened { entity: entity.clone(), kind: Kind::Subsegment, owner, failures });
         self.record(&span, &entity, |visit| attributes.record(visit));
     }
 
@@ -212,12 +256,20 @@ where
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         // In a span that has become a subsegment, something is recorded.
-        if event.parent().is_none() && !with_current(Entity::is_recorded) || !is_error(event.metadata()) {
+        if event.parent().is_none() && !with_current(Entity::is_recorded) || !self.0.takes_event(event.metadata()) {
             return;
         }
-        let Some((span, entity)) = context.event_span(event).and_then(|span| nearest(&span)) else { return };
-        if self.own(&span).is_some() {
-            fail(&span, &entity, Failure::of_event(event));
+        let span = context.event_span(event).and_then(|span| nearest(&span));
+        match (&self.0.sql, span) {
+            (Some(sql), span) if is_of_sqlx(event.metadata()) => {
+                if span.is_none_or(|(span, _)| !is_query(span.metadata())) {
+                    record_query(sql, &current(), event);
+                }
+            }
+            (_, Some((span, entity))) if self.own(&span).is_some() => {
+                self.fail(&span, &entity, Failure::of_event(event));
+            }
+            _ => {}
         }
     }
 
@@ -237,7 +289,7 @@ where
         let entity = span.extensions().get::<Opened>().map(|opened| opened.entity.clone());
         if let Some(entity) = entity {
             if entity.id().is_some_and(entered::exit) {
-                fail(&span, &entity, Failure::of_panic());
+                self.fail(&span, &entity, Failure::of_panic());
             }
         }
     }
@@ -251,18 +303,26 @@ where
 }
 
 impl Settings {
+    fn takes(&self, metadata: &Metadata<'_>) -> bool {
+        if metadata.is_span() { self.takes_span(metadata) } else { self.takes_event(metadata) }
+    }
+
     fn takes_span(&self, metadata: &Metadata<'_>) -> bool {
-        // The span of `XRayLayer::log_span` is the segment itself.
-        metadata.target() != "tower_xray"
-            && match &self.choose {
+        is_of_request(metadata)
+            || match &self.choose {
                 Some(choose) => choose(metadata),
                 None => *metadata.level() <= Level::INFO && !metadata.target().starts_with("tower_http"),
             }
     }
 
-    fn takes(&self, metadata: &Metadata<'_>) -> bool {
-        if metadata.is_span() { self.takes_span(metadata) } else { is_error(metadata) }
+    fn takes_event(&self, metadata: &Metadata<'_>) -> bool {
+        is_error(metadata) || self.sql.is_some() && is_of_sqlx(metadata)
     }
+}
+
+/// Whether a span is that of [`XRayLayer::log_span`](crate::XRayLayer::log_span).
+fn is_of_request(metadata: &Metadata<'_>) -> bool {
+    metadata.target() == "tower_xray"
 }
 
 /// Whether an event is an error: by its level, or by a field that no mere remark has.

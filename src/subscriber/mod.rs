@@ -48,6 +48,7 @@
 mod entered;
 mod fields;
 mod layer;
+mod query;
 mod writer;
 
 pub use self::{

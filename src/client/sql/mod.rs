@@ -195,11 +195,13 @@ impl Sql {
 
     /// Records an error without what is secret here, as the cause of a fault.
     pub(crate) fn add_fault<E: AsError<K>, K>(&self, entity: &Entity, error: &E) {
-        let Inner { target, .. } = &*self.0;
         let remote = !self.is_in_process();
-        let describe = || Description::of_error(error.as_error(), E::type_name(), remote).without(&target.secrets);
-        entity.add_cause(describe);
+        entity.add_cause(|| self.redact(Description::of_error(error.as_error(), E::type_name(), remote)));
         entity.set_fault();
+    }
+
+    fn redact(&self, description: Description) -> Description {
+        description.without(&self.0.target.secrets)
     }
 
     fn is_in_process(&self) -> bool {
@@ -209,6 +211,23 @@ impl Sql {
     fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
         change(Arc::make_mut(&mut self.0));
         self
+    }
+}
+
+/// For queries that spans and events tell of.
+#[cfg(feature = "tracing-subscriber")]
+impl Sql {
+    /// Records an error that is known by its description.
+    pub(crate) fn add_description(&self, entity: &Entity, mut description: Description) {
+        for exception in &mut description.exceptions {
+            exception.remote = !self.is_in_process();
+        }
+        entity.add_cause(|| self.redact(description));
+    }
+
+    /// Records the text of a query that has begun already, if it is to be recorded.
+    pub(crate) fn add_statement(&self, entity: &Entity, text: &str) {
+        entity.add_sql(SqlField::SanitizedQuery, &self.statement(text).sanitized(entity));
     }
 }
 

@@ -14,11 +14,11 @@ use tower_xray::{
     sampling::{SampleAll, SampleNone, SamplingStrategy},
     subscriber::{SubsegmentLayer, TraceIds},
 };
-use tracing::{Level, error, info, info_span};
+use tracing::{Instrument, Level, Span, error, info, info_span};
 use tracing_subscriber::{Registry, filter::LevelFilter, fmt, fmt::MakeWriter, prelude::*};
 
 use super::runtime;
-use crate::support::{exchange, get, recorder, recorder_with, serve};
+use crate::support::{emitting_recorder, exchange, get, recorder, recorder_with, serve};
 
 /// Everything that was written, and in how many pieces.
 #[derive(Clone, Default)]
@@ -243,14 +243,38 @@ fn a_span_around_the_request_and_its_body_tells_the_logs_which_trace_it_is() {
 }
 
 #[test]
-fn the_span_of_a_request_is_the_segment_and_no_subsegment() {
-    let runtime = runtime(Registry::default().with(SubsegmentLayer::new().spans(|_| true).filtered()));
+fn the_span_of_a_request_stands_for_the_segment_also_in_a_task() {
+    let runtime = runtime(Registry::default().with(SubsegmentLayer::new().filtered()));
     let (recorder, documents) = recorder();
-    let app = Router::new()
-        .route("/", route(async || info_span!("work").in_scope(|| "done")))
-        .layer(XRayLayer::new("orders", recorder).log_span(Level::INFO));
-    runtime.block_on(async { exchange(serve(app).await, &get("/")).await });
-    assert_eq!(crate::outline::outline(&documents.take()), ["orders(work)"]);
+    let handler = async || {
+        let request = Span::current();
+        info_span!("work").in_scope(|| drop(info_span!(parent: &request, "named")));
+        error!("the segment has the last word");
+        let job = async {
+            tokio::task::yield_now().await;
+            info_span!("job").in_scope(|| error!("failed"));
+            current().id()
+        };
+        assert_eq!(tokio::spawn(job.in_current_span()).await.unwrap(), current().id());
+    };
+    let app = Router::new().route("/", route(handler)).layer(XRayLayer::new("orders", recorder).log_span(Level::INFO));
+    let work = async { exchange(serve(app).await, &get("/")).await };
+    runtime.block_on(runtime.spawn(work)).unwrap();
+    assert_eq!(crate::outline::outline(&documents.take()), ["orders(work named job![error: failed])"]);
+}
+
+#[test]
+fn a_panic_in_the_span_of_a_request_is_told_once() {
+    let runtime = runtime(Registry::default().with(SubsegmentLayer::new().filtered()));
+    let (recorder, mut documents) = emitting_recorder();
+    let handler = async || -> String { info_span!("work").in_scope(|| panic!("boom")) };
+    let app = Router::new().route("/", route(handler)).layer(XRayLayer::new("orders", recorder).log_span(Level::INFO));
+    let document = runtime.block_on(async {
+        exchange(serve(app).await, &get("/")).await;
+        documents.next().await
+    });
+    let expected = "orders![panic: boom](work![panic: the thread panicked])";
+    assert_eq!(crate::outline::outline(&[document]), [expected]);
 }
 
 #[test]

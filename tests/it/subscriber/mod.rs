@@ -4,6 +4,7 @@ mod failures;
 mod layers;
 mod logs;
 mod parents;
+mod queries;
 mod random;
 mod requests;
 mod spans;
