@@ -22,7 +22,10 @@ use tower_xray::{
     document::SegmentDocument,
     emitter::Emitter,
     sampling::{SampleAll, SampleNone, SamplingStrategy},
+    subscriber::{SubsegmentLayer, TraceIds},
 };
+use tracing::{Subscriber, field::Empty, info_span, subscriber::with_default};
+use tracing_subscriber::{Registry, fmt::MakeWriter, prelude::*};
 
 use self::pass_through::{pass_through, request};
 
@@ -48,14 +51,16 @@ fn plain() -> axum::routing::MethodRouter {
 
 /// Allocations of one request with all that a load balancer adds, after others have warmed everything up.
 fn allocations(app: Router) -> u64 {
+    requests(app)[99]
+}
+
+/// Those of a hundred requests.
+fn requests(app: Router) -> [u64; 100] {
     let mut app = app.with_state::<()>(());
-    let mut counted = 0;
-    for _ in 0..100 {
+    [(); 100].map(|()| {
         let request = request();
-        let call = measure(|| run(async { drop(app.call(request).await.unwrap().into_body().collect().await) }));
-        counted = call.count_total;
-    }
-    counted
+        measure(|| run(async { drop(app.call(request).await.unwrap().into_body().collect().await) })).count_total
+    })
 }
 
 /// Nothing in here waits for anything.
@@ -171,4 +176,49 @@ fn a_sampled_query_allocates_nothing_but_for_its_statement() {
     let one = allocations(app(handler(1)).layer(layer(SampleAll)));
     let ten = allocations(app(handler(10)).layer(layer(SampleAll)));
     assert_eq!(ten, one);
+}
+
+/// Allocations of a request whose handler has ten spans. A registry has some of its own now and then.
+fn with_spans(subscriber: impl Subscriber + Send + Sync + 'static, layer: XRayLayer, span: fn()) -> u64 {
+    let handler = async move || (0..10).for_each(|_| span());
+    with_default(subscriber, || requests(app(get(handler)).layer(layer))).into_iter().min().unwrap()
+}
+
+#[test]
+fn spans_of_a_request_that_is_not_sampled_allocate_nothing() {
+    let span = || {
+        let span = info_span!("work", number = 1, rows = Empty);
+        span.in_scope(|| tracing::error!("failed"));
+        span.in_scope(|| drop(info_span!(parent: &span, "below")));
+        span.record("rows", 5);
+    };
+    for layer in [layer(SampleNone), layer(SampleNone).skip(|_| true)] {
+        let floor = with_spans(Registry::default(), layer.clone(), span);
+        let filtered = Registry::default().with(SubsegmentLayer::new().filtered());
+        assert_eq!(with_spans(filtered, layer.clone(), span), floor);
+        assert_eq!(with_spans(Registry::default().with(SubsegmentLayer::new()), layer, span), floor);
+    }
+}
+
+#[test]
+fn a_span_that_is_sampled_allocates_once() {
+    let span = || info_span!("work", number = 1).in_scope(|| {});
+    let floor = with_spans(Registry::default(), layer(SampleAll), span);
+    let filtered = Registry::default().with(SubsegmentLayer::new().filtered());
+    assert_eq!(with_spans(filtered, layer(SampleAll), span) - floor, 10, "the extension of every span");
+}
+
+#[test]
+fn the_ids_in_log_lines_allocate_nothing() {
+    let ids = TraceIds::new(std::io::sink);
+    let recorder = Recorder::builder().environment(|_| None).emitter(Discard).sampling(SampleNone).build().unwrap();
+    let segment = recorder.begin_segment("report");
+    let _entered = segment.enter();
+    let write = || {
+        for line in [b"a line of text\n".as_slice(), b"{\"level\":\"INFO\"}\n"] {
+            std::io::Write::write_all(&mut ids.make_writer(), line).unwrap();
+        }
+    };
+    write();
+    assert_eq!(measure(write).count_total, 0);
 }
