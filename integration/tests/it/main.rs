@@ -8,3 +8,5 @@ mod support;
 
 mod aws;
 mod grpc;
+mod sea_orm;
+mod sqlx_bridge;
