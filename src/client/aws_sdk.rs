@@ -50,7 +50,7 @@
 //!
 //! When the call of the SDK returns, with all its attempts; [`attempts`](XRayInterceptor::attempts) shows each of them. The
 //! body of a streaming response, such as that of S3's `GetObject`, may go on after that. A call that is dropped before it
-//! returns is a fault, with a cause that says so. A request that is only presigned is a call without a response.
+//! returns is a fault, with a cause that says so. A request that is only presigned is local work, and no call.
 //!
 //! The SDK has no place to enter a context around its work. The current entity is the caller's meanwhile, so a traced HTTP
 //! client below the SDK would record siblings, and overwrite the header: leave it untraced.
@@ -184,12 +184,27 @@ impl Storable for Call {
     type Storer = StoreReplace<Self>;
 }
 
+impl Call {
+    /// Ends the call, and the attempt that the SDK may have given up without a word.
+    fn end(&mut self, describe: impl Fn(&Entity)) {
+        if let Some(attempt) = self.attempt.take() {
+            describe(&attempt);
+        }
+        if let Some(subsegment) = self.subsegment.take() {
+            if let Some(retries) = self.attempts.checked_sub(1) {
+                subsegment.add_aws("retries", retries);
+            }
+            describe(&subsegment);
+        }
+    }
+}
+
 impl Drop for Call {
     fn drop(&mut self) {
-        for subsegment in [self.attempt.take(), self.subsegment.take()].into_iter().flatten() {
-            subsegment.add_cause(cancelled);
-            subsegment.set_fault();
-        }
+        self.end(|entity| {
+            entity.add_cause(cancelled);
+            entity.set_fault();
+        });
     }
 }
 
@@ -265,16 +280,8 @@ impl Intercept for XRayInterceptor {
         if context.input().is_some() && config.load::<Call>().is_none() {
             self.begin(config);
         }
-        let Some(call) = config.get_mut_from_interceptor_state::<Call>() else { return Ok(()) };
-        // An attempt that the SDK has given up without a word ends as the call does.
-        if let Some(attempt) = call.attempt.take() {
-            describe_outcome(&attempt, context, components);
-        }
-        if let Some(subsegment) = call.subsegment.take() {
-            if let Some(retries) = call.attempts.checked_sub(1) {
-                subsegment.add_aws("retries", retries);
-            }
-            describe_outcome(&subsegment, context, components);
+        if let Some(call) = config.get_mut_from_interceptor_state::<Call>() {
+            call.end(|entity| describe_outcome(entity, context, components));
         }
         Ok(())
     }
@@ -312,7 +319,12 @@ fn describe_outcome(entity: &Entity, context: &FinalizerInterceptorContextRef<'_
             }
         }
     }
-    let Some(Err(error)) = context.output_or_error() else { return };
+    let error = match context.output_or_error() {
+        Some(Err(error)) => error,
+        Some(Ok(_)) => return,
+        // It was presigned, for somebody else to send it.
+        None => return entity.update(|node| node.namespace = None),
+    };
     let Some(answer) = error.as_operation_error() else {
         entity.add_cause(|| Description::of_error(error.source().unwrap_or(error), Some(kind(error)), false));
         entity.set_fault();

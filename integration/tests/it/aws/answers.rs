@@ -1,8 +1,9 @@
 //! What a service answers: retries, throttling, faults; and the header that it receives.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_s3::presigning::PresigningConfig;
 use aws_smithy_runtime_api::{
     box_error::BoxError,
     client::{
@@ -157,6 +158,40 @@ async fn throttled_calls_are_errors_and_throttles_whatever_the_status() {
     let call = only_call(&document);
     assert_eq!((flags(call), call.http_status()), ([true, true, false], Some(429)));
     assert_eq!(exceptions(call), [("Unhandled", "the service gave no message")]);
+}
+
+#[tokio::test]
+async fn a_function_that_answers_is_a_call() {
+    let server = Server::answering([say(200, "7")]).await;
+    let client = traced!(aws_sdk_lambda, &over_http(&server.endpoint));
+    let (result, document) = in_segment(async { client.invoke().function_name("pricing").send().await }).await;
+    result.unwrap();
+    let call = json!({
+        "name": "Lambda", "namespace": "aws", "http": { "response": { "status": 200, "content_length": 1 } },
+        "aws": {
+            "operation": "Invoke", "region": "eu-central-1", "function_name": "pricing", "retries": 0,
+            "request_id": "…",
+        },
+    });
+    assert_eq!(subsegments(&document), [call]);
+}
+
+#[tokio::test]
+async fn a_request_that_is_presigned_is_no_call() {
+    let mut server = Server::answering([say(200, "")]).await;
+    let client = traced!(aws_sdk_s3, &over_http(&server.endpoint), |builder| builder.force_path_style(true));
+    let (presigned, document) = in_segment(async {
+        let period = PresigningConfig::expires_in(Duration::from_secs(60)).unwrap();
+        client.get_object().bucket("shelf").key("a").presigned(period).await.unwrap()
+    })
+    .await;
+    assert!(!presigned.uri().contains("trace"), "{presigned:?}");
+    let work = json!({
+        "name": "S3",
+        "aws": { "operation": "GetObject", "region": "eu-central-1", "bucket_name": "shelf", "key": "a", "retries": 0 },
+    });
+    assert_eq!(subsegments(&document), [work]);
+    assert!(server.received().is_none());
 }
 
 #[tokio::test]

@@ -138,6 +138,7 @@ async fn a_call_whose_caller_does_not_wait_is_a_fault_and_leaves_nothing_open() 
     let attempt = &cancelled["subsegments"][0];
     assert_eq!((&cancelled["fault"], &attempt["fault"]), (&json!(true), &json!(true)));
     assert_eq!(attempt["cause"]["exceptions"], json!([why]));
+    assert_eq!((&cancelled["aws"]["retries"], &cancelled["aws"]["operation"]), (&json!(0), &json!("GetItem")));
     assert_eq!((&next["fault"], &next["aws"]["retries"]), (&Value::Null, &json!(0)));
     let next = document.subsegments().nth(1).unwrap();
     let header = format!("Root={};Parent={};Sampled=1", document.trace_id(), next.id());
