@@ -27,7 +27,9 @@
 //! # What is recorded
 //!
 //! User, host, port and database, wherever the connection string has them; nothing else of it. A password stays out
-//! of the messages of errors, too. They are the database's own otherwise, and may repeat a value of the query.
+//! of the messages of the query's errors, too. They are the database's own otherwise, and may repeat a value of the
+//! query. Whoever records the same error elsewhere, as [`capture`](crate::capture) does around the query, records its
+//! message as it is.
 //!
 //! The text of a statement is not recorded unless the feature `sqlparser` is on and
 #![cfg_attr(feature = "sqlparser", doc = "[`RecorderBuilder::sql_statements`](crate::RecorderBuilder::sql_statements)")]
