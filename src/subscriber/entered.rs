@@ -40,14 +40,14 @@ pub(super) fn exit(id: SegmentId) -> bool {
     let Some(Some((left, last))) = with(|stack| {
         let place = stack.iter().rposition(|entered| entered.id == id)?;
         let mut left = stack.remove(place);
-        let is_outer = |entity: &Entity| entity.id() == Some(id);
-        match stack.get_mut(place) {
+        let is_left = |entity: &Entity| entity.id() == Some(id);
+        if let Some(later) = stack.get_mut(place) {
             // One that was entered later is still there, and returns to what this one would have returned to.
-            Some(later) if is_outer(&later.outer) => std::mem::swap(&mut later.outer, &mut left.outer),
-            Some(_) => {}
-            // Something else may have become current meanwhile, and sees to itself.
-            None if with_current(|current| is_outer(current)) => left.outer = replace(std::mem::take(&mut left.outer)),
-            None => {}
+            if is_left(&later.outer) {
+                std::mem::swap(&mut later.outer, &mut left.outer);
+            }
+        } else if with_current(is_left) {
+            left.outer = replace(std::mem::take(&mut left.outer));
         }
         Some((left, !stack.iter().any(|entered| entered.id == id)))
     }) else {

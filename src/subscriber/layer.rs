@@ -101,6 +101,7 @@ impl SubsegmentLayer {
     /// The layer behind a filter of what it takes, so that it enables nothing else.
     ///
     /// A layer without a filter enables everything, down to trace level, wherever no other one forbids it.
+    #[must_use]
     pub fn filtered<S>(self) -> Filtered<Self, SubsegmentFilter, S>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
@@ -260,16 +261,13 @@ where
             return;
         }
         let span = context.event_span(event).and_then(|span| nearest(&span));
-        match (&self.0.sql, span) {
-            (Some(sql), span) if is_of_sqlx(event.metadata()) => {
-                if span.is_none_or(|(span, _)| !is_query(span.metadata())) {
-                    record_query(sql, &current(), event);
-                }
+        if let Some(sql) = self.0.sql.as_ref().filter(|_| is_of_sqlx(event.metadata())) {
+            let is_known = span.is_some_and(|(span, _)| is_query(span.metadata()));
+            if !is_known {
+                record_query(sql, &current(), event);
             }
-            (_, Some((span, entity))) if self.own(&span).is_some() => {
-                self.fail(&span, &entity, Failure::of_event(event));
-            }
-            _ => {}
+        } else if let Some((span, entity)) = span.filter(|(span, _)| self.own(span).is_some()) {
+            self.fail(&span, &entity, Failure::of_event(event));
         }
     }
 

@@ -12,6 +12,7 @@ use tracing_subscriber::{Registry, filter::dynamic_filter_fn, layer::Context, pr
 use crate::support::{emitting_recorder, exchange, get, recorder_with, serve};
 
 /// Where PostgreSQL is, if it is anywhere.
+#[expect(clippy::disallowed_methods, reason = "the environment of the tests")]
 pub(crate) fn postgres() -> Option<String> {
     let url = env::var("DATABASE_URL").ok();
     if url.is_none() {

@@ -289,7 +289,7 @@ fn the_span_of_tower_http_can_have_the_ids() {
         info_span!("http", trace_id = entity.trace_id().map(display), segment_id = entity.id().map(display))
     });
     let app = Router::new().route("/", route(handler)).layer(trace).layer(layer(SampleNone));
-    let logged = runtime.block_on(runtime.spawn(logged(log.clone(), app))).unwrap();
+    let logged = runtime.block_on(runtime.spawn(logged(log, app))).unwrap();
     assert_logged(logged, |trace_id, id| format!("http{{trace_id={trace_id} segment_id={id}}}: "));
 }
 
@@ -306,7 +306,7 @@ fn a_request_logs_by_the_writer_too() {
         ),
     );
     let app = Router::new().route("/", route(handler)).layer(layer(SampleNone));
-    let (lines, ids) = runtime.block_on(runtime.spawn(logged(log.clone(), app))).unwrap();
+    let (lines, ids) = runtime.block_on(runtime.spawn(logged(log, app))).unwrap();
     for (lines, ids) in lines.chunks(2).zip(ids) {
         let (trace_id, id) = ids.split_once('@').unwrap();
         for line in lines {

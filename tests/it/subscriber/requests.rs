@@ -10,6 +10,7 @@ use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use tower::{ServiceBuilder, ServiceExt};
 use tower_xray::{
     TraceHeader, XRayClientLayer, XRayLayer, current,
+    document::EntityDocument,
     sampling::SampleNone,
     subscriber::{SubsegmentLayer, TraceIds},
 };
@@ -131,7 +132,7 @@ fn a_span_of_a_request_that_is_cut_off_closes_with_it() {
         is_entered.recv().await.unwrap();
         client.abort();
         let document = documents.next().await;
-        let names: Vec<&str> = document.subsegments().map(|span| span.name()).collect();
+        let names: Vec<&str> = document.subsegments().map(EntityDocument::name).collect();
         // Whether the handler or the segment is dropped first is the layer's to say; nothing stays open.
         if names.is_empty() {
             assert_eq!(documents.next().await.name(), "forever");

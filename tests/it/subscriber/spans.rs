@@ -9,7 +9,8 @@ use std::{
 use serde_json::{Value, json};
 use tokio::task::yield_now;
 use tower_xray::{
-    FutureExt, Recorder, capture, current,
+    FutureExt, Recorder, current,
+    document::EntityDocument,
     sampling::SampleNone,
     subscriber::{DebugValues, SubsegmentLayer},
 };
@@ -49,12 +50,12 @@ struct Item {
 #[test]
 fn a_function_is_a_subsegment_and_its_arguments_are_annotations_and_metadata() {
     #[instrument(fields(shop.name = "corner", total = 1.5))]
-    fn reserve(item: Item, count: u8, express: bool) -> u32 {
+    fn reserve(item: &Item, count: u8, express: bool) -> u32 {
         assert!(current().is_recorded());
         item.id + u32::from(count) + u32::from(express)
     }
 
-    let subsegment = subsegment(|| assert_eq!(reserve(Item { id: 7 }, 2, true), 10));
+    let subsegment = subsegment(|| assert_eq!(reserve(&Item { id: 7 }, 2, true), 10));
     assert_eq!(subsegment["name"], "reserve");
     assert_eq!(subsegment["annotations"], json!({ "shop_name": "corner", "total": 1.5, "count": 2, "express": true }));
     assert_eq!(subsegment["metadata"], json!({ "default": { "item": "Item { id: 7 }" } }));
@@ -280,7 +281,7 @@ fn async_work_is_in_its_span_on_every_thread() {
         inner("a").await;
         let first = tokio::spawn(inner("spawned").in_current_span());
         let second = tokio::spawn(async { inner("with a span").await }.instrument(info_span!("task")));
-        capture("capture", async { Ok::<_, io::Error>(inner("b").await) }).await.unwrap();
+        inner("b").in_subsegment("by hand").await;
         first.await.unwrap();
         second.await.unwrap();
         tokio::join!(inner("c"), inner("d"));
@@ -309,12 +310,12 @@ fn async_work_is_in_its_span_on_every_thread() {
     let [outer] = &document.subsegments().collect::<Vec<_>>()[..] else { panic!("{document}") };
     let mut below: Vec<String> = Vec::new();
     for child in outer.subsegments() {
-        let names: Vec<&str> = child.subsegments().map(|below| below.name()).collect();
+        let names: Vec<&str> = child.subsegments().map(EntityDocument::name).collect();
         below.push(format!("{}({})", child.name(), names.join(" ")));
     }
     below.sort();
     let expected =
-        ["capture(inner)", "inner(a)", "inner(c)", "inner(d)", "inner(spawned)", "task(inner)"].map(str::to_owned);
+        ["by hand(inner)", "inner(a)", "inner(c)", "inner(d)", "inner(spawned)", "task(inner)"].map(str::to_owned);
     assert_eq!(below, expected);
 }
 
