@@ -251,8 +251,8 @@ impl Intercept for XRayInterceptor {
             None => current_header(),
         };
         if let Some(header) = header {
-            // It is visible ASCII, so the SDK takes it.
-            let _ = context.request_mut().headers_mut().try_insert(X_AMZN_TRACE_ID.clone(), header.to_text());
+            // Visible ASCII, of which the SDK makes a header without a copy; it would panic for other text only.
+            context.request_mut().headers_mut().insert(X_AMZN_TRACE_ID.as_str(), header.to_text());
         }
         Ok(())
     }

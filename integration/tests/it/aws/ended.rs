@@ -13,7 +13,7 @@ use aws_smithy_runtime_api::{
 use aws_smithy_types::config_bag::ConfigBag;
 use aws_types::sdk_config::Builder as SdkConfig;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 use tower_xray::{FutureExt, client::aws_sdk::XRayInterceptor, current, document::SegmentDocument};
 
 use super::{
@@ -41,12 +41,19 @@ fn tells(exceptions: &[(String, String)], text: &str) -> bool {
 
 #[tokio::test]
 async fn a_timeout_of_the_operation_is_a_fault() {
-    let server = Server::answering([Answer::Nothing]).await;
-    let timeout = TimeoutConfig::builder().operation_timeout(Duration::from_millis(50)).build();
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let mut server = Server::answering([Answer::Nothing]).await;
+    let timeout = TimeoutConfig::builder().operation_timeout(PATIENCE).build();
     let config = over_http(&server.endpoint).into_builder().timeout_config(timeout).build();
     let interceptor = XRayInterceptor::new().attempts(true);
     let client = Client::from_conf(Builder::from(&config).interceptor(interceptor).build());
-    let (result, document) = in_segment(async { client.get_item().table_name("orders").send().await }).await;
+    let wait = async {
+        server.next().await;
+        tokio::time::pause();
+        tokio::time::advance(PATIENCE).await;
+    };
+    let (result, document) =
+        in_segment(async { tokio::join!(client.get_item().table_name("orders").send(), wait).0 }).await;
     result.unwrap_err();
     let [call] = &subsegments(&document)[..] else { panic!("one call: {document}") };
     let attempt = &call["subsegments"][0];
@@ -61,9 +68,10 @@ async fn a_timeout_of_the_operation_is_a_fault() {
 
 #[tokio::test]
 async fn a_refused_connection_is_a_fault_that_says_so() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    // Its port is nobody else's, and nobody listens.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let endpoint = format!("http://{}", socket.local_addr().unwrap());
     let client = traced!(aws_sdk_dynamodb, &over_http(&endpoint));
     let (result, document) = in_segment(async { client.get_item().table_name("orders").send().await }).await;
     result.unwrap_err();
