@@ -44,7 +44,8 @@
 //! A throttled call is an error and a throttle: its status is 429, or it is one that the SDK itself would retry as
 //! throttled. Other errors of the service are errors, or faults from status 500 on; the type of their exception is AWS's
 //! code, as `ResourceNotFoundException`. Everything that fails without an answer is a fault: timeouts, connections,
-//! credentials, a request that cannot be built. A status of 304 is no error.
+//! credentials. A status of 304 is no error. A call without an input that it needs fails before the SDK has begun it, and
+//! is not recorded.
 //!
 //! # When a subsegment closes
 //!
