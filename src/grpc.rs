@@ -19,7 +19,7 @@ pub(crate) struct Route<'a> {
 }
 
 impl<'a> Route<'a> {
-    /// The method, if the request is one of gRPC, and names its method in the usual form.
+    /// What is called, if the request is one of gRPC and names it in the usual form.
     ///
     /// Callers choose the path, so it has to be as long as other text of a document at most, and out of characters that
     /// names of methods have.

@@ -119,8 +119,8 @@ where
             return ConnectFuture { inner: self.inner.call(target), connecting: None };
         }
         let subsegment = caller.begin_subsegment(self.name);
-        let mut connecting = Connecting { caller: caller.id(), subsegment };
-        let inner = connecting.enter(|| self.inner.call(target));
+        let connecting = Connecting { caller: caller.id(), subsegment };
+        let (inner, connecting) = connecting.enter(|| self.inner.call(target));
         ConnectFuture { inner, connecting: Some(connecting) }
     }
 }
@@ -153,18 +153,22 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let is_left = |connecting: &mut Connecting| current().id() != connecting.caller;
-        if let Some(left) = this.connecting.take_if(is_left) {
-            left.cancel();
-        }
-        let Some(connecting) = this.connecting else { return this.inner.poll(cx) };
-        let poll = connecting.enter(|| this.inner.poll(cx));
-        if let Poll::Ready(result) = &poll {
-            if let Err(error) = result {
+        let connecting = match this.connecting.take() {
+            Some(connecting) if current().id() != connecting.caller => {
+                connecting.cancel();
+                None
+            }
+            connecting => connecting,
+        };
+        let Some(connecting) = connecting else { return this.inner.poll(cx) };
+        let (poll, connecting) = connecting.enter(|| this.inner.poll(cx));
+        match &poll {
+            Poll::Pending => *this.connecting = Some(connecting),
+            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Err(error)) => {
                 connecting.subsegment.add_cause(|| Description::of_opaque(error, true));
                 connecting.subsegment.set_fault();
             }
-            *this.connecting = None;
         }
         poll
     }
@@ -180,11 +184,16 @@ struct Connecting {
 
 impl Connecting {
     /// Runs a part of it in its context. A panic is recorded, and goes on.
-    fn enter<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        enter(&self.subsegment, work).unwrap_or_else(|panic| {
-            self.subsegment.record_panic(&*panic);
-            panic::resume_unwind(panic)
-        })
+    fn enter<T>(self, work: impl FnOnce() -> T) -> (T, Self) {
+        match enter(&self.subsegment, work) {
+            Ok(done) => (done, self),
+            Err(panic) => {
+                self.subsegment.record_panic(&*panic);
+                // Closed before the panic goes on, which would be recorded again.
+                drop(self);
+                panic::resume_unwind(panic)
+            }
+        }
     }
 
     fn cancel(self) {

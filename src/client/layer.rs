@@ -60,8 +60,8 @@ impl<K> XRayClientLayer<K> {
 
     /// Names every call like this, instead of after its host.
     ///
-    /// It is for requests that do not say where they go, and are `unknown` otherwise: a tonic channel knows its host by
-    /// itself, unless the client is made `with_origin`.
+    /// It is for requests that do not say where they go, and are `unknown` otherwise. Those to a tonic channel do not,
+    /// unless the client is made `with_origin`; they are named after the service, `package.Service`.
     pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.settings.name = Some(name.into());
         self

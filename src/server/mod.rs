@@ -24,7 +24,7 @@
 //! | there is no body: `HEAD`, 1xx, 204, 304, an empty one | closes with the response |
 //! | 101: the connection becomes something else | closes with the response |
 //! | the status is 4xx, 429, 5xx | error, error and throttle, fault |
-//! | the gRPC status, in headers or trailers, is not OK | error, error and throttle, fault; annotation `grpc_status` |
+//! | the gRPC status, in headers or trailers, is not OK | error, error and throttle, fault; its message as cause |
 //! | the client leaves before the response, or in the middle of its body | error, with a cause that says so |
 //! | the client leaves a stream of events (`text/event-stream`) | closes then: that is how such a stream ends |
 //! | nobody begins to read the body: a layer outside has replaced the response | closes then |
@@ -47,6 +47,15 @@
 //! Method, URL without query and credentials, user agent, and the client's address: the first of `X-Forwarded-For`
 //! ([`forwarded_hops`](XRayLayer::forwarded_hops) takes one that clients cannot make up), or the peer's, which axum tells with `into_make_service_with_connect_info::<SocketAddr>()` only. The host is that of the
 //! URL or the `Host` header, and `unknown` without either.
+//!
+//! # gRPC
+//!
+//! The layer goes around tonic's server, `Server::builder().layer(…)`, or the axum router that a service of tonic is part
+//! of. A call's annotation `route` is its method, `/package.Service/Method`; a status that is not OK is the annotation
+//! `grpc_status`. Such a failure counts for sampling by outcome as an HTTP status of 4xx or 5xx does.
+//!
+//! The timeout of tonic's server is a layer outside of this one. grpc-web has its status in the body, where nobody looks
+//! for it.
 //!
 //! # Customization
 //!

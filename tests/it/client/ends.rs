@@ -1,22 +1,11 @@
 //! Calls that are dropped, or panic, at any point: nothing stays open, and what comes next is in its place.
 
-use std::{
-    future::poll_fn,
-    net::SocketAddr,
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::{Pin, pin},
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering::Relaxed},
-    },
-    task::{Context, Poll},
-};
+use std::net::SocketAddr;
 
 use axum::{Router, body::Body, extract::Request, routing::get as route};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::{Extensions, Response};
-use http_body::Frame;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector, connect::dns::GaiResolver},
@@ -30,7 +19,10 @@ use tower_xray::{
     current,
 };
 
-use crate::support::{recorder, serve};
+use crate::support::{
+    recorder, serve,
+    stops::{Fuse, stopped_after},
+};
 
 /// A service that answers with the tracing header it has got, in pieces that arrive one by one.
 async fn echo_slowly() -> SocketAddr {
@@ -45,54 +37,9 @@ async fn echo_slowly() -> SocketAddr {
     serve(Router::new().route("/", route(echo))).await
 }
 
-/// Panics when it has been counted down.
-#[derive(Clone)]
-struct Fuse(Arc<AtomicI64>);
-
-impl Fuse {
-    fn new(steps: i64) -> Self {
-        Self(Arc::new(AtomicI64::new(steps)))
-    }
-
-    /// One that lasts.
-    fn none() -> Self {
-        Self::new(-1)
-    }
-
-    fn step(&self) {
-        assert_ne!(self.0.fetch_sub(1, Relaxed), 0, "the fuse has blown");
-    }
-
-    fn disarm(&self) {
-        self.0.store(-1, Relaxed);
-    }
-
-    /// A part of what is traced, each poll of which is a step.
-    async fn count<T>(&self, future: impl Future<Output = T>) -> T {
-        let mut future = pin!(future);
-        poll_fn(|cx| {
-            self.step();
-            future.as_mut().poll(cx)
-        })
-        .await
-    }
-}
-
-/// A body each poll of which is a step.
-struct Counted(Pin<Box<dyn http_body::Body<Data = Bytes, Error = BoxError> + Send + Sync>>, Fuse);
-
-impl http_body::Body for Counted {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        self.1.step();
-        self.0.as_mut().poll_frame(cx)
-    }
-}
-
 /// A traced client, from a URL to the text of the answer, with a fuse in what is traced.
 type Traced = BoxCloneSyncService<String, String, BoxError>;
+type MakeTraced = fn(Fuse) -> Traced;
 
 /// hyper-util's client, which tells of its connecting, too.
 fn hyper(fuse: Fuse) -> Traced {
@@ -104,9 +51,7 @@ fn hyper(fuse: Fuse) -> Traced {
         let (fuse, mut client) = (fuse.clone(), client.clone());
         async move {
             let response = fuse.count(client.call(request)).await?;
-            Ok::<_, hyper_util::client::legacy::Error>(
-                response.map(|body| Counted(Box::pin(body.map_err(BoxError::from)), fuse)),
-            )
+            Ok::<_, hyper_util::client::legacy::Error>(response.map(|body| fuse.count_body(body)))
         }
     });
     let client = XRayClientLayer::new().layer(inner);
@@ -120,9 +65,7 @@ fn hyper(fuse: Fuse) -> Traced {
 }
 
 fn with_fuse(response: reqwest::Response, fuse: Fuse) -> reqwest::Response {
-    Response::from(response)
-        .map(|body| reqwest::Body::wrap(Counted(Box::pin(body.map_err(BoxError::from)), fuse)))
-        .into()
+    Response::from(response).map(|body| reqwest::Body::wrap(fuse.count_body(body))).into()
 }
 
 fn layered_reqwest(fuse: Fuse) -> Traced {
@@ -163,34 +106,13 @@ fn reqwest_middleware(fuse: Fuse) -> Traced {
     }))
 }
 
-const CLIENTS: [(&str, fn(Fuse) -> Traced); 3] =
+const CLIENTS: [(&str, MakeTraced); 3] =
     [("hyper", hyper), ("reqwest", layered_reqwest), ("reqwest-middleware", reqwest_middleware)];
-
-/// Polls at most so often, and drops the rest; a panic is caught, and drops it, too.
-async fn stopped_after<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
-    let mut future = Some(Box::pin(future));
-    let mut left = polls;
-    poll_fn(|cx| {
-        let Some(polled) = future.as_mut().filter(|_| left > 0) else {
-            future = None;
-            return Poll::Ready(None);
-        };
-        left -= 1;
-        match catch_unwind(AssertUnwindSafe(|| polled.as_mut().poll(cx))) {
-            Ok(poll) => poll.map(Some),
-            Err(_) => {
-                future = None;
-                Poll::Ready(None)
-            }
-        }
-    })
-    .await
-}
 
 /// Makes a call that is stopped, and another one by the same client; asserts that each is in its place. Gives what the
 /// former has told: its exceptions, and whether it had a response.
 async fn assert_in_place(
-    client: fn(Fuse) -> Traced,
+    client: MakeTraced,
     fuse: Fuse,
     polls: usize,
     url: &str,

@@ -11,6 +11,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_xray::{
     FutureExt, Segment, XRayClientLayer,
     client::{SubsegmentName, reqwest::XRayMiddleware},
+    document::EntityDocument,
 };
 
 use super::echo;
@@ -115,7 +116,7 @@ async fn one_call_can_have_a_name_of_its_own_before_that_of_its_client() {
 
     segment.close();
     let document = documents.take_one();
-    let names: Vec<_> = document.subsegments().map(|call| call.name()).collect();
+    let names: Vec<_> = document.subsegments().map(EntityDocument::name).collect();
     assert_eq!(names, ["depot 7", "pricing", "depot 8", "pricing", "depot 9 _new_", "pricing"]);
     assert_eq!(format!("{own:?}"), r#"SubsegmentName("depot 7")"#);
 }

@@ -1,5 +1,7 @@
 //! What the tests share: recorders that keep their documents, and the checker that every document has to pass.
 
+pub(crate) mod stops;
+
 use std::{net::SocketAddr, time::Duration};
 
 use axum::Router;

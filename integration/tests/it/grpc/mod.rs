@@ -5,14 +5,23 @@ mod service;
 use std::{net::SocketAddr, time::Duration};
 
 use tonic::{
-    client::Grpc,
+    body::Body,
+    client::{Grpc, GrpcService},
     transport::{Channel, Endpoint},
 };
-use tower::Layer;
-use tower_xray::{FutureExt, XRayClientLayer, XRayLayer, client::XRayClient, document::EntityDocument};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_xray::{
+    FutureExt, XRayClientLayer, XRayLayer,
+    client::{ResponseBody, XRayClient},
+    current,
+    document::EntityDocument,
+};
 
 use self::service::{Ask, Host, Kind, NEVER, PANIC, serve_by};
-use crate::support::{Emitted, emitting_recorder, recorder};
+use crate::support::{
+    Emitted, emitting_recorder, recorder,
+    stops::{Counted, Fuse, stopped_after},
+};
 
 fn endpoint(address: SocketAddr) -> Endpoint {
     Endpoint::from_shared(format!("http://{address}")).unwrap()
@@ -244,4 +253,73 @@ async fn what_is_not_sampled_is_not_recorded_anywhere() {
     segment.close();
     assert_eq!((documents.len(), there.stats().opened, there.stats().sampled), (0, 4, 0));
     emitted.assert_empty();
+}
+
+/// A client with a fuse in what is traced.
+fn client_with(
+    fuse: Fuse,
+    channel: Channel,
+) -> Grpc<impl GrpcService<Body, ResponseBody = ResponseBody<Counted<Body>>, Error = tonic::transport::Error>> {
+    let inner = service_fn(move |request| {
+        fuse.step();
+        let (fuse, channel) = (fuse.clone(), channel.clone());
+        async move {
+            let response = fuse.count(channel.oneshot(request)).await?;
+            Ok::<_, tonic::transport::Error>(response.map(|body| fuse.count_body(body)))
+        }
+    });
+    Grpc::new(XRayClientLayer::new().layer(inner))
+}
+
+/// Makes a call that is stopped, and another one by the same client; asserts that each is in its place. Says whether the
+/// former has been stopped, and what it has told.
+async fn assert_in_place(kind: Kind, address: SocketAddr, fuse: Fuse, polls: usize) -> (bool, String) {
+    let (caller, documents) = recorder();
+    let segment = caller.begin_segment("shop");
+    let mut client = client_with(fuse.clone(), endpoint(address).connect_lazy());
+    let work = async {
+        let call = stopped_after(polls, kind.finish(&mut client, Ask::new(2, 0))).await;
+        assert_eq!(current().id(), segment.id());
+        fuse.disarm();
+        kind.finish(&mut client, Ask::new(2, 0)).await.unwrap();
+        assert_eq!(current().id(), segment.id());
+        call.is_none()
+    };
+    let stopped = work.in_entity(&segment).await;
+    assert!(current().is_none());
+    segment.close();
+
+    // What is still open when the segment closes would not be in its document.
+    let document = documents.take_one();
+    let calls: Vec<_> = document.subsegments().collect();
+    assert_eq!(calls.len(), if polls == 0 { 1 } else { 2 }, "{document}");
+    assert_eq!(told(calls[calls.len() - 1]), " 200", "{document}");
+    (stopped, if polls == 0 { String::new() } else { told(calls[0]) })
+}
+
+#[tokio::test]
+async fn a_call_that_is_dropped_or_panics_at_any_point_is_closed_and_in_its_place() {
+    let (address, _emitted) = server(Host::Tonic).await;
+    for kind in Kind::ALL {
+        for polls in 0.. {
+            assert!(polls < 100, "{kind:?}");
+            let (stopped, told) = assert_in_place(kind, address, Fuse::none(), polls).await;
+            let cancelled = "fault 0 | Cancelled: the call was dropped before there was a response";
+            assert!(told == cancelled || told == " 200" || polls == 0, "{kind:?} after {polls}: {told}");
+            if !stopped {
+                assert!(polls > 1, "{kind:?}");
+                break;
+            }
+        }
+        for steps in 0.. {
+            assert!(steps < 100, "{kind:?}");
+            let (stopped, told) = assert_in_place(kind, address, Fuse::new(steps), usize::MAX).await;
+            if !stopped {
+                assert!(steps > 2 && told == " 200", "{kind:?}: {told}");
+                break;
+            }
+            assert!(told.starts_with("fault "), "{kind:?} at {steps}: {told}");
+            assert!(told.contains(" | panic: ") && told.contains("the fuse has blown"), "{kind:?} at {steps}: {told}");
+        }
+    }
 }
