@@ -21,9 +21,9 @@ pub(super) fn is_query(metadata: &Metadata<'_>) -> bool {
     SYSTEM.into_iter().any(|name| metadata.fields().field(name).is_some())
 }
 
-/// Whether an event is of a query that is over.
+/// Whether an event is of a query that is over. Before sqlx makes one it asks whether it is wanted, by what is no event.
 pub(super) fn is_of_sqlx(metadata: &Metadata<'_>) -> bool {
-    metadata.is_event() && metadata.target() == "sqlx::query"
+    !metadata.is_span() && metadata.target() == "sqlx::query"
 }
 
 /// Records the query of an event of sqlx.

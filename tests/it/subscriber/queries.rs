@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::{Value, json};
 use tower_xray::{RecorderBuilder, Sql, subscriber::SubsegmentLayer};
-use tracing::{Level, debug, error, event, field::Empty, info_span, warn};
+use tracing::{Level, debug, enabled, error, event, field::Empty, info_span, warn};
 use tracing_subscriber::{Registry, prelude::*};
 
 use super::only;
@@ -39,6 +39,14 @@ fn queries_by(
 }
 
 const STATEMENT: &str = "\n\nSELECT id\nFROM orders\nWHERE email = 'a@b.c'\n";
+
+#[test]
+fn sqlx_is_told_that_its_events_are_wanted_before_it_makes_them() {
+    let wanted = || (enabled!(target: "sqlx::query", Level::DEBUG), enabled!(target: "sqlx", Level::DEBUG));
+    let with = |layer: SubsegmentLayer| tracing::subscriber::with_default(only(layer), wanted);
+    assert_eq!(with(SubsegmentLayer::new().sql(Sql::new("postgres://db/orders"))), (true, false));
+    assert_eq!(with(SubsegmentLayer::new()), (false, false));
+}
 
 #[test]
 fn an_event_of_sqlx_is_a_query_that_began_before_it() {
