@@ -21,7 +21,7 @@ use crate::{
 
 /// Records connecting as a subsegment below its call: around a resolver, a connector, or one that adds TLS.
 ///
-/// It takes the places of a client of its own making, so it is off unless it is added:
+/// It goes into a client when that is built; without it, nothing of this is recorded.
 ///
 /// ```
 /// use bytes::Bytes;

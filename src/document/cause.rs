@@ -53,7 +53,7 @@ pub enum Bare {}
 )]
 pub trait AsError<Kind> {
     /// The error itself.
-    fn as_error(&self) -> &(dyn Error + 'static);
+    fn as_error(&self) -> &dyn Error;
 
     /// Its type, where it is known.
     #[must_use]
@@ -61,7 +61,7 @@ pub trait AsError<Kind> {
 }
 
 impl<E: Error + 'static> AsError<Typed> for E {
-    fn as_error(&self) -> &(dyn Error + 'static) {
+    fn as_error(&self) -> &dyn Error {
         self
     }
 
@@ -71,7 +71,7 @@ impl<E: Error + 'static> AsError<Typed> for E {
 }
 
 impl AsError<Bare> for dyn Error + 'static {
-    fn as_error(&self) -> &(dyn Error + 'static) {
+    fn as_error(&self) -> &dyn Error {
         self
     }
 
@@ -81,7 +81,7 @@ impl AsError<Bare> for dyn Error + 'static {
 }
 
 impl AsError<Bare> for dyn Error + Send + Sync + 'static {
-    fn as_error(&self) -> &(dyn Error + 'static) {
+    fn as_error(&self) -> &dyn Error {
         self
     }
 
@@ -96,7 +96,7 @@ where
     P: Deref,
     P::Target: private::DynError,
 {
-    fn as_error(&self) -> &(dyn Error + 'static) {
+    fn as_error(&self) -> &dyn Error {
         private::DynError::as_error(&**self)
     }
 
@@ -111,20 +111,20 @@ mod private {
     /// The trait objects that an error can be behind. This trait is sealed.
     #[expect(unnameable_types, reason = "sealed")]
     pub trait DynError {
-        fn as_error(&self) -> &(dyn Error + 'static);
+        fn as_error(&self) -> &dyn Error;
     }
 
     macro_rules! dyn_error {
         ($($object:ty),*) => {$(
-            impl DynError for $object {
-                fn as_error(&self) -> &(dyn Error + 'static) {
+            impl<'a> DynError for $object {
+                fn as_error(&self) -> &dyn Error {
                     self
                 }
             }
         )*};
     }
 
-    dyn_error!(dyn Error + 'static, dyn Error + Send + 'static, dyn Error + Send + Sync + 'static);
+    dyn_error!(dyn Error + 'a, dyn Error + Send + 'a, dyn Error + Send + Sync + 'a);
 }
 
 /// Puts an error into a response's extensions, so that its segment tells why the status is what it is.
@@ -194,7 +194,7 @@ impl Exception {
 
 impl Description {
     /// `kind` is the type of the error, if it is known; the types of its sources never are.
-    pub(crate) fn of_error(error: &(dyn Error + 'static), kind: Option<&'static str>, remote: bool) -> Self {
+    pub(crate) fn of_error(error: &dyn Error, kind: Option<&'static str>, remote: bool) -> Self {
         let mut exceptions: Vec<Exception> = Vec::new();
         let chain = std::iter::successors(Some(error), |&error| error.source()).take(MAX_DEPTH);
         let mut root_cause = None;

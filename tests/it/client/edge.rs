@@ -291,3 +291,17 @@ async fn redirects_inside_of_a_client_are_one_call_with_the_last_status() {
         "{calls:?}"
     );
 }
+
+#[tokio::test]
+async fn a_client_with_boxed_errors_works_in_a_task_of_its_own() {
+    let (recorder, documents) = recorder();
+    let segment = recorder.begin_segment("orders");
+    let refuses = service_fn(async |_: Request<()>| Err::<Response<String>, BoxError>("no".into()));
+    let call = async move {
+        let client = ServiceBuilder::new().layer(XRayClientLayer::new().boxed_errors()).service(refuses);
+        client.oneshot(get()).await.unwrap_err().to_string()
+    };
+    assert_eq!(tokio::spawn(call.in_entity(&segment)).await.unwrap(), "no");
+    segment.close();
+    assert!(documents.take_one().subsegments().next().unwrap().fault());
+}
