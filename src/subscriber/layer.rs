@@ -87,8 +87,8 @@ impl SubsegmentLayer {
     /// Records the queries of sqlx and sea-orm, which do not say what database they go to: this one.
     ///
     /// - The events of **sqlx** (target `sqlx::query`, of level debug unless `log_statements` says something else) become
-    ///   subsegments of the current entity. They come when a query is over, and do not say whether it has failed: that is
-    ///   for the span around it to tell. The driver for SQLite runs queries on a thread of its own, where only a span
+    ///   subsegments of the current entity, unless a filter of the whole subscriber keeps them back. They come when a
+    ///   query is over, and do not say whether it has failed: that is for the span around it to tell. The driver for SQLite runs queries on a thread of its own, where only a span
     ///   leads back to the trace: one that is chosen, or that of [`XRayLayer::log_span`](crate::XRayLayer::log_span).
     /// - The spans of **sea-orm** (its feature `tracing-spans`), as all that have the field `db.system`, are such
     ///   subsegments themselves, with their failures; what sqlx tells of within them is not recorded again.

@@ -43,7 +43,9 @@
 //! # Customization
 //!
 //! [`SubsegmentLayer::spans`] chooses spans, and any filter of `tracing_subscriber` may go around the layer.
-//! [`XRayLayer::log_span`](crate::XRayLayer::log_span) tells the trace by a span instead of by the writer.
+//! [`XRayLayer::log_span`](crate::XRayLayer::log_span) tells the trace by a span instead of by the writer. To the layer
+//! that span is the segment: a task that gets it by `in_current_span` is part of the request.
+//! [`SubsegmentLayer::sql`] takes the queries of sqlx and sea-orm.
 
 mod entered;
 mod fields;
