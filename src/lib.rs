@@ -66,8 +66,3 @@ pub use self::{
     recorder::{Recorder, RecorderBuilder},
     server::XRayLayer,
 };
-
-/// Every snippet of the README is a test.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
