@@ -3,6 +3,7 @@
 //! In: a body and whoever waits for its end. Out: the same frames, and word of what became of them.
 
 use std::{
+    any::Any,
     fmt, panic,
     pin::Pin,
     str::FromStr,
@@ -47,15 +48,22 @@ pub(crate) trait Watch {
     /// Runs a part of the work in its context. A panic is recorded, and goes on.
     fn enter<T>(&mut self, work: impl FnOnce() -> T) -> T {
         let Some(entity) = self.entity() else { return work() };
-        let work = || match self.log_span() {
-            Some(span) => span.in_scope(work),
-            None => work(),
+        let result = match self.log_span() {
+            None => context::enter(entity, work),
+            Some(span) => enter_with_span(entity, span, work),
         };
-        context::enter(entity, work).unwrap_or_else(|panic| {
+        result.unwrap_or_else(|panic| {
             self.fail(|| Description::of_panic(&*panic));
             panic::resume_unwind(panic)
         })
     }
+}
+
+/// Out of the way of who has no span.
+#[cold]
+#[inline(never)]
+fn enter_with_span<T>(entity: &Entity, span: &Span, work: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send>> {
+    context::enter(entity, || span.in_scope(work))
 }
 
 /// What the head of a response says about the rest, or its trailers about the whole.

@@ -30,12 +30,17 @@ pub(super) struct Exchange {
     head: bool,
     connect: bool,
     response_header: ResponseHeader,
-    /// The span that tells the logs which trace this is.
-    log_span: Option<Box<Span>>,
     /// Whether there is a response already, and what is known of its body, if it is watched.
     response: Option<Progress>,
+    rare: Option<Box<Rare>>,
+}
+
+/// What few exchanges have, out of the way of the others.
+struct Rare {
     /// The strategy wants to know how this ends.
-    observation: Option<Box<Observation>>,
+    observation: Option<Observation>,
+    /// Tells the logs which trace this is.
+    log_span: Option<Span>,
 }
 
 /// What the response says about the trace.
@@ -134,9 +139,8 @@ impl Exchange {
             head: parts.method == Method::HEAD,
             connect: parts.method == Method::CONNECT,
             response_header,
-            log_span,
             response: None,
-            observation: observation.map(Box::new),
+            rare: (observation.is_some() || log_span.is_some()).then(|| Box::new(Rare { observation, log_span })),
         }
     }
 
@@ -191,7 +195,7 @@ impl Exchange {
     /// dropped, and nothing happens a second time.
     fn end(&mut self, error: bool, fault: bool) -> Option<Segment> {
         let segment = self.segment.take()?;
-        if let Some(observation) = self.observation.take() {
+        if let Some(observation) = self.rare.as_mut().and_then(|rare| rare.observation.take()) {
             let status = self.response.map(|progress| progress.status);
             let grpc = self.response.and_then(|progress| progress.grpc).unwrap_or(grpc::Code::OK);
             let error = error || grpc.is_error() || status.is_some_and(|status| status.is_client_error());
@@ -220,7 +224,7 @@ impl Watch for Exchange {
     }
 
     fn log_span(&self) -> Option<&Span> {
-        self.log_span.as_deref()
+        self.rare.as_ref()?.log_span.as_ref()
     }
 
     fn begin(&mut self) {
@@ -311,7 +315,9 @@ impl fmt::Debug for Exchange {
 }
 
 /// A span with the ids of an entity; none where nobody wants it, or there is no trace.
-fn log_span(level: Level, entity: &Entity) -> Option<Box<Span>> {
+#[cold]
+#[inline(never)]
+fn log_span(level: Level, entity: &Entity) -> Option<Span> {
     // A subscriber that knows of traces takes it for the current entity.
     let _entered = entity.enter();
     let (trace_id, segment_id) = (display(entity.trace_id()?), entity.id().map(display));
@@ -327,7 +333,7 @@ fn log_span(level: Level, entity: &Entity) -> Option<Box<Span>> {
         Level::DEBUG => span!(DEBUG),
         Level::TRACE => span!(TRACE),
     };
-    (!span.is_disabled()).then(|| Box::new(span))
+    Some(span).filter(|span| !span.is_disabled())
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {
