@@ -3,6 +3,7 @@
 
 mod aws;
 mod grpc;
+mod queue;
 mod sea_orm;
 mod sql;
 mod sqlx_bridge;

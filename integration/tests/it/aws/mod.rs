@@ -3,7 +3,7 @@
 mod answers;
 mod cost;
 mod ended;
-mod moto;
+pub(crate) mod moto;
 mod server;
 
 use std::time::Duration;

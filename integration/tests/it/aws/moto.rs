@@ -11,7 +11,7 @@ use super::{in_segment, over_http, subsegments, traced};
 
 /// Where moto is, if it is; tests have services to themselves, by names of their own.
 #[expect(clippy::disallowed_methods, reason = "the environment says where moto is")]
-fn moto() -> Option<SdkConfig> {
+pub(crate) fn moto() -> Option<SdkConfig> {
     match std::env::var("AWS_ENDPOINT_URL") {
         Ok(endpoint) => Some(over_http(&endpoint)),
         Err(_) => {
