@@ -43,6 +43,15 @@ struct Rare {
     log_span: Option<Span>,
 }
 
+impl Rare {
+    #[cold]
+    #[inline(never)]
+    fn new(observation: Option<Observation>, log_level: Option<Level>, entity: &Entity) -> Option<Box<Self>> {
+        let log_span = log_level.and_then(|level| log_span(level, entity));
+        (observation.is_some() || log_span.is_some()).then(|| Box::new(Self { observation, log_span }))
+    }
+}
+
 /// What the response says about the trace.
 enum ResponseHeader {
     Off,
@@ -132,15 +141,19 @@ impl Exchange {
 
     fn new(begun: Begun, parts: &Parts, response_header: ResponseHeader, log_level: Option<Level>) -> Self {
         let Begun { segment, observation, .. } = begun;
-        let log_span = log_level.and_then(|level| log_span(level, &segment));
+        let watched = segment.is_recorded() || observation.is_some();
+        let rare = match (observation, log_level) {
+            (None, None) => None,
+            (observation, log_level) => Rare::new(observation, log_level, &segment),
+        };
         Self {
-            watched: segment.is_recorded() || observation.is_some(),
+            watched,
             segment: Some(segment),
             head: parts.method == Method::HEAD,
             connect: parts.method == Method::CONNECT,
             response_header,
             response: None,
-            rare: (observation.is_some() || log_span.is_some()).then(|| Box::new(Rare { observation, log_span })),
+            rare,
         }
     }
 
