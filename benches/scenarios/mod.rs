@@ -7,6 +7,7 @@ use std::{
     convert::Infallible,
     net::UdpSocket,
     pin::pin,
+    sync::LazyLock,
     task::{Context, Poll, Waker},
 };
 
@@ -19,10 +20,13 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_xray::{
-    Recorder, RecorderBuilder, XRayClientLayer, XRayLayer,
+    Recorder, RecorderBuilder, Sql, XRayClientLayer, XRayLayer, capture_sql,
     emitter::UdpEmitter,
     sampling::{Capture, LocalizedStrategy, Rule, Rules, RulesBuilder, SampleAll, SampleNone, SamplingStrategy},
+    subscriber::SubsegmentLayer,
 };
+use tracing::{Dispatch, dispatcher};
+use tracing_subscriber::{Registry, prelude::*};
 
 use self::pass_through::pass_through;
 pub(crate) use self::pass_through::request;
@@ -33,60 +37,52 @@ pub(crate) struct Scenario {
     #[allow(dead_code, reason = "only instructions are counted as differences")]
     pub(crate) over: &'static str,
     router: fn() -> Router,
+    /// What hears of spans meanwhile, if anything does.
+    subscriber: Option<fn() -> Dispatch>,
+}
+
+const fn scenario(name: &'static str, over: &'static str, router: fn() -> Router) -> Scenario {
+    Scenario { name, over, router, subscriber: None }
 }
 
 pub(crate) static SCENARIOS: &[Scenario] = &[
-    Scenario { name: "bare", over: "", router: || router(plain()) },
-    Scenario { name: "pass-through layer", over: "bare", router: || router(plain()).layer(pass_through()) },
-    Scenario { name: "unsampled", over: "bare", router: || router(plain()).layer(traced(SampleNone)) },
+    scenario("bare", "", || router(plain())),
+    scenario("pass-through layer", "bare", || router(plain()).layer(pass_through())),
+    scenario("unsampled", "bare", || router(plain()).layer(traced(SampleNone))),
+    scenario("unsampled, no response header", "bare", || {
+        router(plain()).layer(traced(SampleNone).response_header(false))
+    }),
+    scenario("unsampled by the last of 25 rules", "unsampled", || {
+        router(plain()).layer(traced(LocalizedStrategy::new(rules(25))))
+    }),
+    scenario("unsampled, with capture", "bare", || {
+        let recorder = recorder(|builder| builder.sampling(SampleNone).capture(Capture::faults()));
+        router(plain()).layer(XRayLayer::new("orders", recorder))
+    }),
+    scenario("sampled", "bare", || router(plain()).layer(traced(SampleAll))),
+    scenario("sampled, 1 subsegment", "bare", || router(subsegments::<1>()).layer(traced(SampleAll))),
+    scenario("sampled, 10 subsegments", "bare", || router(subsegments::<10>()).layer(traced(SampleAll))),
+    scenario("unsampled, an untraced call", "unsampled", || router(calls(pricing())).layer(traced(SampleNone))),
+    scenario("unsampled, a call", "unsampled, an untraced call", || {
+        router(calls(XRayClientLayer::new().layer(pricing()))).layer(traced(SampleNone))
+    }),
+    scenario("sampled, an untraced call", "sampled", || router(calls(pricing())).layer(traced(SampleAll))),
+    scenario("sampled, a call", "sampled, an untraced call", || {
+        router(calls(XRayClientLayer::new().layer(pricing()))).layer(traced(SampleAll))
+    }),
+    scenario("unsampled, a query", "unsampled", || router(query()).layer(traced(SampleNone))),
+    scenario("sampled, a query", "sampled", || router(query()).layer(traced(SampleAll))),
     Scenario {
-        name: "unsampled, no response header",
-        over: "bare",
-        router: || router(plain()).layer(traced(SampleNone).response_header(false)),
+        subscriber: Some(registry),
+        ..scenario("unsampled, a span of a registry", "unsampled", || router(span()).layer(traced(SampleNone)))
     },
     Scenario {
-        name: "unsampled by the last of 25 rules",
-        over: "unsampled",
-        router: || router(plain()).layer(traced(LocalizedStrategy::new(rules(25)))),
+        subscriber: Some(subsegments_of_spans),
+        ..scenario("unsampled, a span", "unsampled, a span of a registry", || router(span()).layer(traced(SampleNone)))
     },
     Scenario {
-        name: "unsampled, with capture",
-        over: "bare",
-        router: || {
-            let recorder = recorder(|builder| builder.sampling(SampleNone).capture(Capture::faults()));
-            router(plain()).layer(XRayLayer::new("orders", recorder))
-        },
-    },
-    Scenario { name: "sampled", over: "bare", router: || router(plain()).layer(traced(SampleAll)) },
-    Scenario {
-        name: "sampled, 1 subsegment",
-        over: "bare",
-        router: || router(subsegments::<1>()).layer(traced(SampleAll)),
-    },
-    Scenario {
-        name: "sampled, 10 subsegments",
-        over: "bare",
-        router: || router(subsegments::<10>()).layer(traced(SampleAll)),
-    },
-    Scenario {
-        name: "unsampled, an untraced call",
-        over: "unsampled",
-        router: || router(calls(pricing())).layer(traced(SampleNone)),
-    },
-    Scenario {
-        name: "unsampled, a call",
-        over: "unsampled, an untraced call",
-        router: || router(calls(XRayClientLayer::new().layer(pricing()))).layer(traced(SampleNone)),
-    },
-    Scenario {
-        name: "sampled, an untraced call",
-        over: "sampled",
-        router: || router(calls(pricing())).layer(traced(SampleAll)),
-    },
-    Scenario {
-        name: "sampled, a call",
-        over: "sampled, an untraced call",
-        router: || router(calls(XRayClientLayer::new().layer(pricing()))).layer(traced(SampleAll)),
+        subscriber: Some(subsegments_of_spans),
+        ..scenario("sampled, a span", "sampled", || router(span()).layer(traced(SampleAll)))
     },
 ];
 
@@ -94,7 +90,10 @@ impl Scenario {
     /// What takes one request to the end of its response.
     pub(crate) fn start(&self) -> impl FnMut(Request<Body>) + use<> {
         let mut router = (self.router)().with_state::<()>(());
+        let default = self.subscriber.map(|subscriber| dispatcher::set_default(&subscriber()));
         move |request| {
+            // It is the default one as long as requests are made.
+            let _ = &default;
             let mut call = pin!(async { router.call(request).await.map(|response| response.into_body().collect()) });
             let mut cx = Context::from_waker(Waker::noop());
             // Nothing in here waits for anything.
@@ -120,6 +119,28 @@ fn subsegments<const COUNT: u32>() -> MethodRouter {
         }
         "ok"
     })
+}
+
+/// Asks a database that answers at once.
+fn query() -> MethodRouter {
+    // A handler that held it would take an allocation of its own.
+    static SQL: LazyLock<Sql> = LazyLock::new(|| Sql::new("postgres://shop:secret@db.internal/orders"));
+    get(async || {
+        let answered = capture_sql(SQL.statement("SELECT 1"), async { Ok::<_, Infallible>(1) }).await;
+        if answered.is_ok() { "ok" } else { "sorry" }
+    })
+}
+
+fn span() -> MethodRouter {
+    get(async || tracing::info_span!("reserve", item = 42).in_scope(|| "ok"))
+}
+
+fn registry() -> Dispatch {
+    Registry::default().into()
+}
+
+fn subsegments_of_spans() -> Dispatch {
+    Registry::default().with(SubsegmentLayer::new().filtered()).into()
 }
 
 /// Asks another service, and reads its answer.
