@@ -126,12 +126,11 @@ impl Failure {
         let (mut failure, mut message) = (Self::default(), None);
         event.record(&mut Visitor(|name, value: Value<'_>| {
             if !failure.take(name, &value) && name == "message" {
-                message = value.text(MAX_VALUE);
+                message = describe(&value);
             }
         }));
-        if let Some(message) = message {
+        if let Some(mut said) = message {
             // What the event says is what the error has caused.
-            let mut said = Description::of_text(ERROR, message, false);
             said.exceptions.extend(failure.cause.into_iter().flat_map(|cause| cause.exceptions));
             failure.cause = Some(said);
         }
@@ -149,13 +148,7 @@ impl Failure {
             ("error" | "err", Value::Scalar(AnnotationValue::Bool(failed))) => self.failed |= failed,
             ("error" | "err" | "exception.message" | "otel.status_description", _) => {
                 self.failed = true;
-                let cause = match value {
-                    Value::Error(error) => guarded(|| Description::of_error(*error, None, false)),
-                    Value::Debug(value) => guarded(|| Description::of_text(ERROR, DebugText(*value), false)),
-                    Value::Scalar(AnnotationValue::Text(text)) => Some(Description::of_text(ERROR, text, false)),
-                    Value::Scalar(_) => None,
-                };
-                self.cause = cause.or(self.cause.take());
+                self.cause = describe(value).or(self.cause.take());
             }
             ("otel.status_code", _) => {
                 self.failed |=
@@ -178,6 +171,16 @@ impl Failure {
             (None, _) => {}
         }
         entity.set_fault();
+    }
+}
+
+/// A value as a cause: the whole of it, since a part of a secret would not be known as one.
+fn describe(value: &Value<'_>) -> Option<Description> {
+    match value {
+        Value::Error(error) => guarded(|| Description::of_error(*error, None, false)),
+        Value::Debug(value) => guarded(|| Description::of_text(ERROR, DebugText(*value), false)),
+        Value::Scalar(AnnotationValue::Text(text)) => Some(Description::of_text(ERROR, text, false)),
+        Value::Scalar(_) => None,
     }
 }
 

@@ -202,3 +202,14 @@ fn a_panic_in_a_task_is_a_fault_of_its_span_and_what_unwinding_enters_has_no_par
     segment.close();
     assert_eq!(outline(&documents.take()), ["report(task![panic: the thread panicked](cleanup))"]);
 }
+
+#[test]
+fn a_message_that_is_cut_within_a_url_tells_no_part_of_its_password() {
+    let documents = recorded(|| {
+        for length in [900, 980, 990] {
+            info_span!("call").in_scope(|| error!("{} https://shop:s3cret@db.internal/orders", "x".repeat(length)));
+        }
+    });
+    let json = documents[0].to_json();
+    assert!(!json.contains("s3c") && !json.contains("shop:"), "{json}");
+}
