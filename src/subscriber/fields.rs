@@ -43,6 +43,11 @@ impl Value<'_> {
             Self::Error(error) => guarded(|| bounded(error, max)),
         }
     }
+
+    /// Whether it is this word, by its text or by its `Debug`, in lower case or not.
+    fn is(&self, word: &str) -> bool {
+        self.text(MAX_VALUE).is_some_and(|text| text.trim_matches('"').eq_ignore_ascii_case(word))
+    }
 }
 
 /// Calls a closure with the name and value of every field.
@@ -99,8 +104,8 @@ pub(super) fn record(entity: &Entity, debug_values: DebugValues, failure: &mut F
         return;
     }
     match value {
-        Value::Scalar(AnnotationValue::Text(kind)) if name == "otel.kind" => {
-            if matches!(&**kind, "client" | "producer") {
+        _ if name == "otel.kind" => {
+            if value.is("client") || value.is("producer") {
                 entity.set_namespace(Namespace::Remote);
             }
         }
@@ -151,8 +156,7 @@ impl Failure {
                 self.cause = describe(value).or(self.cause.take());
             }
             ("otel.status_code", _) => {
-                self.failed |=
-                    value.text(MAX_VALUE).is_some_and(|code| code.trim_matches('"').eq_ignore_ascii_case("error"));
+                self.failed |= value.is("error");
             }
             _ => return false,
         }

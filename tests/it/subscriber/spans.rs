@@ -149,10 +149,15 @@ fn a_float_that_is_no_json_is_refused_and_counted() {
 
 #[test]
 fn the_kind_of_a_span_says_whether_it_is_a_call() {
-    for (kind, namespace) in [("client", json!("remote")), ("producer", json!("remote")), ("internal", Value::Null)] {
-        let subsegment = subsegment(|| drop(info_span!("work", otel.kind = kind)));
-        assert_eq!(subsegment["namespace"], namespace);
-        assert_eq!(subsegment.get("annotations"), None);
+    for (kind, namespace) in [("client", json!("remote")), ("PRODUCER", json!("remote")), ("internal", Value::Null)] {
+        for quoted in [false, true] {
+            let subsegment = subsegment(|| match quoted {
+                false => drop(info_span!("work", otel.kind = kind)),
+                true => drop(info_span!("work", otel.kind = ?kind)),
+            });
+            assert_eq!(subsegment["namespace"], namespace);
+            assert_eq!((subsegment.get("annotations"), subsegment.get("metadata")), (None, None));
+        }
     }
 }
 
