@@ -37,7 +37,8 @@ use crate::document::SegmentDocument;
 /// Takes closed segments.
 ///
 /// `emit` runs on the request path: it must not block. A panic in it is caught and counted
-/// ([`Stats::emitter_panics`](crate::recorder::Stats::emitter_panics)).
+/// ([`Stats::emitter_panics`](crate::recorder::Stats::emitter_panics)). There is no current entity meanwhile, so that an
+/// emitter is no part of the traces that it sends.
 pub trait Emitter: Send + Sync {
     /// Takes one document.
     fn emit(&self, document: SegmentDocument);

@@ -37,6 +37,7 @@ pub use self::{
 };
 use self::{clock::Clock, stats::Counters};
 use crate::{
+    context::enter,
     document::{Index, SegmentDocument, SegmentName, Service, Tree},
     emitter::{Emitter, Flush},
     entity::{Entity, Recording, Segment},
@@ -215,7 +216,8 @@ impl Recorder {
     }
 
     pub(crate) fn emit(&self, document: SegmentDocument) {
-        if panic::catch_unwind(AssertUnwindSafe(|| self.0.emitter.emit(document))).is_err() {
+        // Spans and calls of an emitter are no part of what it sends: that would never end.
+        if enter(&Entity::none(), || self.0.emitter.emit(document)).is_err() {
             self.0.counters.emitter_panic();
         }
     }

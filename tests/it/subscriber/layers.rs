@@ -8,7 +8,7 @@ use std::{
 use tower_xray::{
     Recorder, current,
     document::SegmentDocument,
-    emitter::Emitter,
+    emitter::{Emitter, InMemoryEmitter},
     sampling::SampleAll,
     subscriber::{DebugValues, SubsegmentLayer},
 };
@@ -160,4 +160,30 @@ fn a_subscriber_that_ends_leaves_nothing_behind() {
     }
     segment.close();
     assert_eq!(outline(&documents.take()), ["report(a)"]);
+}
+
+#[test]
+fn an_emitter_with_spans_of_its_own_is_no_part_of_what_it_sends() {
+    struct Instrumented(InMemoryEmitter);
+    impl Emitter for Instrumented {
+        #[tracing::instrument(skip_all)]
+        fn emit(&self, document: SegmentDocument) {
+            assert!(current().is_none());
+            current().begin_subsegment("by hand").close();
+            self.0.emit(document);
+        }
+    }
+    let emitter = InMemoryEmitter::new();
+    let builder = Recorder::builder().environment(|_| None).emitter(Instrumented(emitter.clone()));
+    let recorder = builder.sampling(SampleAll).build().unwrap();
+    tracing::subscriber::with_default(only(SubsegmentLayer::new()), || {
+        let segment = recorder.begin_segment("report");
+        let id = segment.id();
+        let _entered = segment.entity().clone().enter();
+        segment.close();
+        info_span!("late").in_scope(|| {});
+        assert_eq!(current().id(), id);
+    });
+    assert_eq!(outline(&emitter.take()), ["report", "late < report"]);
+    assert_eq!(recorder.stats().emitter_panics, 0);
 }
