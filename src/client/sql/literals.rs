@@ -90,6 +90,7 @@ fn show(token: &Token, kind: Kind) -> Option<String> {
         // `0b01` is a word to some.
         Token::Word(Word { quote_style: None, value, .. }) => !value.starts_with(|c: char| c.is_ascii_digit()),
         Token::Word(Word { quote_style: Some(quote), .. }) => is_name(*quote, kind),
+        Token::DollarQuotedString(_) => false,
         // Money has the same sign elsewhere.
         Token::Placeholder(text) => kind == Kind::PostgreSql && text[1..].bytes().all(|byte| byte.is_ascii_digit()),
         _ => is_punctuation(&token.to_string()),

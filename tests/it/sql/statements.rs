@@ -304,3 +304,10 @@ fn a_statement_leaves_a_document_that_is_too_large_after_metadata_and_before_ann
     assert_eq!(without_statement["annotations"]["rows"].as_str().unwrap().len(), 1_000);
     assert_eq!(without_statement["metadata"]["tower_xray"]["cut"], serde_json::json!(["metadata", "sql"]));
 }
+
+#[test]
+fn a_literal_of_nothing_but_punctuation_is_one() {
+    for literal in ["$$!#%$$", "$$$$", "$a$!$a$", "'!'", "E'!'", "U&'!'", "B''", "X''", "N'!'"] {
+        assert_eq!(recorded(POSTGRES, &format!("SELECT {literal} , a")), "SELECT ? , a", "{literal}");
+    }
+}
