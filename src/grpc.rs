@@ -4,10 +4,7 @@
 
 use http::{HeaderMap, HeaderValue, Method, header::CONTENT_TYPE};
 
-use crate::document::{
-    Description,
-    text::{MAX_STRING, MAX_VALUE},
-};
+use crate::document::{Description, MAX_MESSAGE, text::MAX_STRING};
 
 /// The method that a request calls.
 #[derive(Clone, Copy)]
@@ -107,9 +104,8 @@ impl Code {
 
 /// Undoes the percent-encoding of a message, as far as anything of it will be kept.
 fn decode(message: &[u8]) -> String {
-    /// A character takes four bytes at most, and each of them three when it is encoded.
-    const MAX_READ: usize = 12 * MAX_VALUE;
-    let mut rest = &message[..message.len().min(MAX_READ)];
+    // A byte takes three when it is encoded.
+    let mut rest = &message[..message.len().min(3 * MAX_MESSAGE)];
     let mut decoded = Vec::with_capacity(rest.len());
     while let [first, tail @ ..] = rest {
         let digit = |at: usize| char::from(*tail.get(at)?).to_digit(16);

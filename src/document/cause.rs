@@ -18,6 +18,8 @@ use super::text::{MAX_STRING, MAX_VALUE, cut};
 const MAX_CHAIN: usize = 32;
 /// A chain is followed this far, in case it never ends.
 const MAX_DEPTH: usize = 10_000;
+/// As much of a text is read to make a message of it. One that is longer may end within a URL.
+pub(crate) const MAX_MESSAGE: usize = 8 * MAX_VALUE;
 /// The X-Ray SDK for Java keeps as many frames.
 const MAX_FRAMES: usize = 50;
 
@@ -293,10 +295,9 @@ fn debug_name(error: &dyn Error) -> String {
 ///
 /// It is cut afterwards: a part of a secret would not be known as one.
 fn message(text: impl fmt::Display) -> String {
-    const MAX_READ: usize = 8 * MAX_VALUE;
-    let mut text = bounded(text, MAX_READ);
+    let mut text = bounded(text, MAX_MESSAGE);
     if let Some(last_url) = text.rfind("://") {
-        if text.len() >= MAX_READ {
+        if text.len() >= MAX_MESSAGE {
             text.truncate(last_url);
         }
         text = without_url_secrets(&text);

@@ -160,3 +160,18 @@ async fn its_message_is_the_cause_whatever_its_encoding() {
         assert_eq!(remote, cause.is_some(), "{code} {message}");
     }
 }
+
+#[tokio::test]
+async fn a_message_that_is_too_long_to_be_read_tells_no_part_of_a_password() {
+    for (character, count) in [("%f0%9f%98%80", 980), ("%78", 980), ("x", 7_980)] {
+        let message = format!("{} https://shop:{}@db/", character.repeat(count), "s".repeat(40_000));
+        let (recorder, documents) = recorder();
+        let fails = service_fn(move |_: Request<()>| {
+            let response = Response::builder().header("grpc-status", 5).header("grpc-message", &message);
+            std::future::ready(Ok::<_, Infallible>(response.body(String::new()).unwrap()))
+        });
+        XRayLayer::new("orders", recorder).layer(fails).oneshot(Request::new(())).await.unwrap();
+        let json = documents.take_one().to_json();
+        assert!(json.contains("NOT_FOUND") && !json.contains("shop:"), "{character}");
+    }
+}
