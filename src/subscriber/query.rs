@@ -13,8 +13,8 @@ use crate::{client::sql::Sql, document::AnnotationValue, entity::Entity};
 /// The field by which a span says that it is a query, by the conventions of OpenTelemetry, older and newer.
 pub(super) const SYSTEM: [&str; 2] = ["db.system", "db.system.name"];
 
-/// As much of a statement as [`Sql::statement`] looks at.
-const MAX_STATEMENT: usize = 16 * 1024;
+/// More of a statement than [`Sql::statement`] looks at, which has to see that it goes on.
+const MAX_STATEMENT: usize = 17 * 1024;
 
 /// Whether a span is a query.
 pub(super) fn is_query(metadata: &Metadata<'_>) -> bool {

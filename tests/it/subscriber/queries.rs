@@ -166,3 +166,18 @@ fn queries_of_a_trace_that_is_not_recorded_or_of_none_are_nothing() {
     });
     assert_eq!((documents.len(), recorder.stats().refused), (0, 0));
 }
+
+#[test]
+fn the_beginning_of_a_long_statement_is_recorded() {
+    let statement = format!("\n\nSELECT id FROM orders WHERE note = '{}'\n", "x".repeat(40_000));
+    let (below, _) = queries(
+        |builder| builder.sql_statements(true),
+        || {
+            debug!(target: "sqlx::query", summary = "SELECT id FROM orders …", db.statement = statement, elapsed_secs = 0.1);
+            drop(info_span!("orm", db.system = "postgresql", db.statement = statement));
+        },
+    );
+    for query in below {
+        assert_eq!(query["sql"]["sanitized_query"], "SELECT id FROM orders WHERE note =");
+    }
+}
