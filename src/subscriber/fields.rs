@@ -26,6 +26,9 @@ const ERROR: &str = "error";
 /// The fields that have the text of a statement, by the conventions of OpenTelemetry, older and newer.
 pub(super) const STATEMENT: [&str; 2] = ["db.statement", "db.query.text"];
 
+/// By the same conventions, where it connects to; nobody knows whether a password is in it.
+const CONNECTION_STRING: &str = "db.connection_string";
+
 /// What a field is.
 pub(super) enum Value<'a> {
     Scalar(AnnotationValue<'a>),
@@ -99,8 +102,8 @@ impl<F: FnMut(&'static str, Value<'_>)> Visit for Visitor<F> {
 
 /// Records a field of a span, unless it is about failure.
 pub(super) fn record(entity: &Entity, debug_values: DebugValues, failure: &mut Failure, name: &str, value: &Value<'_>) {
-    // The text of a statement is not recorded as it is.
-    if STATEMENT.contains(&name) || failure.take(name, value) {
+    // Neither is recorded as it is.
+    if STATEMENT.contains(&name) || name == CONNECTION_STRING || failure.take(name, value) {
         return;
     }
     match value {

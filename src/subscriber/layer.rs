@@ -88,8 +88,9 @@ impl SubsegmentLayer {
     ///
     /// - The events of **sqlx** (target `sqlx::query`, of level debug unless `log_statements` says something else) become
     ///   subsegments of the current entity, unless a filter of the whole subscriber keeps them back. They come when a
-    ///   query is over, and do not say whether it has failed: that is for the span around it to tell. The driver for SQLite runs queries on a thread of its own, where only a span
-    ///   leads back to the trace: one that is chosen, or that of [`XRayLayer::log_span`](crate::XRayLayer::log_span).
+    ///   query is over, and do not say whether it has failed: that is for the span around it to tell. The driver for
+    ///   SQLite runs queries on a thread of its own, where only a span leads back to the trace: one that is chosen, or
+    ///   that of [`XRayLayer::log_span`](crate::XRayLayer::log_span).
     /// - The spans of **sea-orm** (its feature `tracing-spans`), as all that have the field `db.system`, are such
     ///   subsegments themselves, with their failures; what sqlx tells of within them is not recorded again.
     ///

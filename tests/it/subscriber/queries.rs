@@ -181,3 +181,17 @@ fn the_beginning_of_a_long_statement_is_recorded() {
         assert_eq!(query["sql"]["sanitized_query"], "SELECT id FROM orders WHERE note =");
     }
 }
+
+#[test]
+fn a_connection_string_among_the_fields_of_a_span_is_not_recorded() {
+    let (below, _) = queries(
+        |builder| builder,
+        || {
+            let url = "postgres://shop:s3cret@db/orders";
+            drop(info_span!("orm", db.system = "postgresql", db.connection_string = url));
+            drop(info_span!("pool", db.connection_string = %url, db.name = "orders"));
+        },
+    );
+    assert!(!format!("{below:?}").contains("s3cret"), "{below:?}");
+    assert_eq!(below[1]["annotations"], json!({ "db_name": "orders" }));
+}
