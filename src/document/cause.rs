@@ -294,7 +294,7 @@ fn debug_name(error: &dyn Error) -> String {
 /// The message of an exception: within X-Ray's limit, and without what is secret in URLs.
 ///
 /// It is cut afterwards: a part of a secret would not be known as one.
-fn message(text: impl fmt::Display) -> String {
+pub(crate) fn message(text: impl fmt::Display) -> String {
     let mut text = bounded(text, MAX_MESSAGE);
     if let Some(last_url) = text.rfind("://") {
         if text.len() >= MAX_MESSAGE {

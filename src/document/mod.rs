@@ -39,8 +39,6 @@ pub use self::{
     text::{InvalidNameError, SegmentName},
     tree::{Namespace, SqlField},
 };
-#[cfg(feature = "tracing-subscriber")]
-pub(crate) use self::{cause::bounded, tree::Detail};
 pub(crate) use self::{
     cause::{Description, MAX_MESSAGE},
     log_group::{InvalidLogGroup, LogGroup, MAX_LOG_GROUPS},
@@ -48,4 +46,9 @@ pub(crate) use self::{
     serialize::Service,
     split::MAX_DEPTH,
     tree::{Index, MAX_LINKS, NONE, Node, Tree},
+};
+#[cfg(feature = "tracing-subscriber")]
+pub(crate) use self::{
+    cause::{bounded, message},
+    tree::Detail,
 };

@@ -16,7 +16,7 @@ use tracing::{
 use super::DebugValues;
 use crate::{
     client::sql::Sql,
-    document::{AnnotationValue, Description, Namespace, bounded, text::MAX_VALUE},
+    document::{AnnotationValue, Description, MAX_MESSAGE, Namespace, bounded, message, text::MAX_VALUE},
     entity::Entity,
 };
 
@@ -112,12 +112,20 @@ pub(super) fn record(entity: &Entity, debug_values: DebugValues, failure: &mut F
                 entity.set_namespace(Namespace::Remote);
             }
         }
+        // The URLs in a text lose what may be secret, as those in messages do.
+        Value::Scalar(AnnotationValue::Text(text)) if text.contains("://") => {
+            entity.add_annotation(name, message(text));
+        }
         Value::Scalar(value) => entity.add_annotation(name, value.clone()),
-        Value::Debug(_) | Value::Error(_) => match debug_values {
-            DebugValues::Ignored => {}
-            DebugValues::Annotation => drop(value.text(MAX_VALUE).map(|text| entity.add_annotation(name, text))),
-            DebugValues::Metadata => drop(value.text(MAX_VALUE).map(|text| entity.add_metadata(name, text))),
-        },
+        Value::Debug(_) | Value::Error(_) if debug_values == DebugValues::Ignored => {}
+        Value::Debug(_) | Value::Error(_) => {
+            let Some(text) = value.text(MAX_MESSAGE).map(message) else { return };
+            if debug_values == DebugValues::Annotation {
+                entity.add_annotation(name, text);
+            } else {
+                entity.add_metadata(name, text);
+            }
+        }
     }
 }
 

@@ -28,7 +28,8 @@
 //! - Its parent is the current entity, or the `parent: &span` that it names. A span that is not chosen is as good as not
 //!   there: neither is it a parent, nor does it take the trace along to a task.
 //! - Strings, numbers and booleans among its fields become annotations; [`DebugValues`] says what becomes of others. They
-//!   are recorded as they are, so arguments that are secret have to be left out, as by `#[instrument(skip(password))]`.
+//!   are recorded as they are, but for URLs in them, which lose credentials, query and fragment: arguments that are
+//!   secret have to be left out, as by `#[instrument(skip(password))]`.
 //!   Fields `db.statement`, `db.query.text` and `db.connection_string` never are: see [`SubsegmentLayer::sql`].
 //! - An event inside of it is an error if its level is error, or warn with a field `error` or `err`, or if that is its
 //!   only field (which is what `#[instrument(err)]` says). Errors become the subsegment's cause, with their sources if

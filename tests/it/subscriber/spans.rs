@@ -78,6 +78,18 @@ fn fields_may_come_later() {
 }
 
 #[test]
+fn urls_in_fields_lose_credentials_query_and_fragment() {
+    let url = "https://alice:s3cret@shop.example.com/orders?token=s3cret#s3cret";
+    for values in [DebugValues::Annotation, DebugValues::Metadata] {
+        let layer = SubsegmentLayer::new().debug_values(values);
+        let told =
+            subsegment_by(layer, || drop(info_span!("fetch", text = url, debug = ?url, display = %url))).to_string();
+        assert_eq!(told.matches("shop.example.com/orders").count(), 3, "{told}");
+        assert!(!told.contains("s3cret"), "{told}");
+    }
+}
+
+#[test]
 fn debug_values_become_what_the_layer_says() {
     let by = |debug_values| {
         let layer = SubsegmentLayer::new().debug_values(debug_values);
