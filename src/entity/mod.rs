@@ -26,30 +26,23 @@
 //! itself when it closes; nothing waits for it. Subsegments that pile up in a long-lived segment leave before it, once
 //! they would fill a document. [`Entity::send_in_progress`] tells of a segment while it is open.
 
+mod exchange;
 mod guard;
 mod metadata;
 #[cfg(all(test, loom))]
 mod models;
 mod recording;
 
-use std::{
-    panic::{self, AssertUnwindSafe},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use http::StatusCode;
 use serde::Serialize;
 
 pub use self::guard::{Segment, Subsegment};
 use self::metadata::Refused;
 pub(crate) use self::recording::Recording;
-#[cfg(feature = "tracing-subscriber")]
-use crate::document::{Detail, SqlField};
 use crate::{
     context::Entered,
-    document::{AnnotationValue, AsError, Description, Index, Namespace, Node, Tree},
-    grpc,
+    document::{AnnotationValue, AsError, Description, Index, Namespace, Tree},
     header::TraceHeader,
     id::{SegmentId, TraceId},
 };
@@ -323,88 +316,6 @@ impl Entity {
         })
     }
 
-    /// Whether the text of a statement would be recorded.
-    #[cfg(feature = "sqlparser")]
-    pub(crate) fn records_statements(&self) -> bool {
-        matches!(&self.0, Inner::Recorded { recording, .. } if recording.records_sql_statements())
-    }
-
-    #[cfg(all(not(feature = "sqlparser"), feature = "tracing-subscriber"))]
-    pub(crate) fn records_statements(&self) -> bool {
-        false
-    }
-
-    /// Says something about a query that has begun, unless it is known.
-    #[cfg(feature = "tracing-subscriber")]
-    pub(crate) fn add_sql(&self, field: SqlField, value: &str) {
-        let Inner::Recorded { recording, index, id } = &self.0 else { return };
-        let is_field = |detail: &Detail| matches!(detail, Detail::Sql { field: known, .. } if *known == field);
-        recording.describe(*index, *id, |tree| {
-            if !tree.details(*index).any(is_field) {
-                tree.add_sql(*index, field, value);
-            }
-        });
-    }
-
-    /// Records a cause; `describe` runs before anything is locked, since it runs the caller's code.
-    pub(crate) fn add_cause(&self, describe: impl FnOnce() -> Description) {
-        let Inner::Recorded { recording, index, id } = &self.0 else { return };
-        // An error that cannot be written down is not worth a panic.
-        match panic::catch_unwind(AssertUnwindSafe(describe)) {
-            Ok(description) => recording.add_exceptions(*index, *id, &recording.with_stack(description)),
-            Err(_) => recording.refuse(),
-        }
-    }
-
-    /// Records the status of a response, and what it says about errors.
-    pub(crate) fn set_status(&self, status: StatusCode) {
-        self.update(|node| {
-            node.http.status = Some(status.as_u16());
-            node.error |= status.is_client_error();
-            node.throttle |= status == StatusCode::TOO_MANY_REQUESTS;
-            node.fault |= status.is_server_error();
-        });
-    }
-
-    /// Records what a gRPC status says about errors; the HTTP status is 200 whatever has happened. Its message is the
-    /// cause, which `edit` may change.
-    ///
-    /// It is in the trailers of a response, or in its headers if there is nothing else to send.
-    pub(crate) fn set_grpc_status(
-        &self,
-        status: &grpc::Status<'_>,
-        remote: bool,
-        edit: impl FnOnce(Description) -> Description,
-    ) {
-        let code = status.code;
-        if code == grpc::Code::OK || !self.is_recorded() {
-            return;
-        }
-        self.update(|node| {
-            node.error |= code.is_error();
-            node.throttle |= code.is_throttle();
-            node.fault |= code.is_fault();
-        });
-        self.add_annotation("grpc_status", code.0);
-        if let Some(description) = status.description(remote) {
-            self.add_cause(|| edit(description));
-        }
-    }
-
-    /// Tells more of a call to somebody else; nothing if this is something else.
-    pub(crate) fn describe_call(&self, describe: impl FnOnce(&mut Tree, Index)) {
-        let Inner::Recorded { recording, index, id } = &self.0 else { return };
-        recording.describe(*index, *id, |tree| {
-            if tree.node(*index).namespace == Some(Namespace::Remote) {
-                describe(tree, *index);
-            }
-        });
-    }
-
-    pub(crate) fn set_content_length(&self, bytes: u64) {
-        self.update(|node| node.http.content_length = Some(bytes));
-    }
-
     pub(crate) fn close(&self) {
         if let Inner::Recorded { recording, index, id } = &self.0 {
             recording.close(*index, *id);
@@ -415,11 +326,6 @@ impl Entity {
         if let Inner::Recorded { recording, .. } = std::mem::take(&mut self.0) {
             Recording::release(recording);
         }
-    }
-
-    pub(crate) fn update(&self, change: impl FnOnce(&mut Node)) {
-        let Inner::Recorded { recording, index, id } = &self.0 else { return };
-        recording.describe(*index, *id, |tree| change(tree.node_mut(*index)));
     }
 }
 

@@ -1,0 +1,104 @@
+//! What requests and calls tell of their entities.
+//!
+//! In: statuses, lengths, causes, queries. Out: the fields and flags of the entity that they are about.
+
+use std::panic::{self, AssertUnwindSafe};
+
+use http::StatusCode;
+
+use super::{Entity, Inner};
+#[cfg(feature = "tracing-subscriber")]
+use crate::document::{Detail, SqlField};
+use crate::{
+    document::{Description, Index, Namespace, Node, Tree},
+    grpc,
+};
+
+impl Entity {
+    /// Whether the text of a statement would be recorded.
+    #[cfg(feature = "sqlparser")]
+    pub(crate) fn records_statements(&self) -> bool {
+        matches!(&self.0, Inner::Recorded { recording, .. } if recording.records_sql_statements())
+    }
+
+    #[cfg(all(not(feature = "sqlparser"), feature = "tracing-subscriber"))]
+    pub(crate) fn records_statements(&self) -> bool {
+        false
+    }
+
+    /// Says something about a query that has begun, unless it is known.
+    #[cfg(feature = "tracing-subscriber")]
+    pub(crate) fn add_sql(&self, field: SqlField, value: &str) {
+        let Inner::Recorded { recording, index, id } = &self.0 else { return };
+        let is_field = |detail: &Detail| matches!(detail, Detail::Sql { field: known, .. } if *known == field);
+        recording.describe(*index, *id, |tree| {
+            if !tree.details(*index).any(is_field) {
+                tree.add_sql(*index, field, value);
+            }
+        });
+    }
+
+    /// Records a cause; `describe` runs before anything is locked, since it runs the caller's code.
+    pub(crate) fn add_cause(&self, describe: impl FnOnce() -> Description) {
+        let Inner::Recorded { recording, index, id } = &self.0 else { return };
+        // An error that cannot be written down is not worth a panic.
+        match panic::catch_unwind(AssertUnwindSafe(describe)) {
+            Ok(description) => recording.add_exceptions(*index, *id, &recording.with_stack(description)),
+            Err(_) => recording.refuse(),
+        }
+    }
+
+    /// Records the status of a response, and what it says about errors.
+    pub(crate) fn set_status(&self, status: StatusCode) {
+        self.update(|node| {
+            node.http.status = Some(status.as_u16());
+            node.error |= status.is_client_error();
+            node.throttle |= status == StatusCode::TOO_MANY_REQUESTS;
+            node.fault |= status.is_server_error();
+        });
+    }
+
+    /// Records what a gRPC status says about errors; the HTTP status is 200 whatever has happened. Its message is the
+    /// cause, which `edit` may change.
+    ///
+    /// It is in the trailers of a response, or in its headers if there is nothing else to send.
+    pub(crate) fn set_grpc_status(
+        &self,
+        status: &grpc::Status<'_>,
+        remote: bool,
+        edit: impl FnOnce(Description) -> Description,
+    ) {
+        let code = status.code;
+        if code == grpc::Code::OK || !self.is_recorded() {
+            return;
+        }
+        self.update(|node| {
+            node.error |= code.is_error();
+            node.throttle |= code.is_throttle();
+            node.fault |= code.is_fault();
+        });
+        self.add_annotation("grpc_status", code.0);
+        if let Some(description) = status.description(remote) {
+            self.add_cause(|| edit(description));
+        }
+    }
+
+    /// Tells more of a call to somebody else; nothing if this is something else.
+    pub(crate) fn describe_call(&self, describe: impl FnOnce(&mut Tree, Index)) {
+        let Inner::Recorded { recording, index, id } = &self.0 else { return };
+        recording.describe(*index, *id, |tree| {
+            if tree.node(*index).namespace == Some(Namespace::Remote) {
+                describe(tree, *index);
+            }
+        });
+    }
+
+    pub(crate) fn set_content_length(&self, bytes: u64) {
+        self.update(|node| node.http.content_length = Some(bytes));
+    }
+
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Node)) {
+        let Inner::Recorded { recording, index, id } = &self.0 else { return };
+        recording.describe(*index, *id, |tree| change(tree.node_mut(*index)));
+    }
+}
