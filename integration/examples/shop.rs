@@ -9,7 +9,13 @@
 //! message to SQS, which `order-worker` receives. The documents of the four go to a local daemon, which draws the trace.
 //! PostgreSQL is what `DATABASE_URL` leads to, and AWS what `AWS_ENDPOINT_URL` does: nothing is sent to AWS itself.
 
-use std::{env, io, net::SocketAddr, process::ExitCode, time::Duration};
+use std::{
+    env,
+    io::{self, IsTerminal},
+    net::SocketAddr,
+    process::ExitCode,
+    time::Duration,
+};
 
 use anstream::println;
 use aws_sdk_dynamodb::types::{
@@ -105,7 +111,13 @@ fn trace_spans_and_logs(database: Option<&str>) {
         spans = spans.sql(Sql::new(url));
     }
     tracing_subscriber::registry()
-        .with(fmt::layer().without_time().with_writer(TraceIds::new(io::stdout)).with_filter(LevelFilter::INFO))
+        .with(
+            fmt::layer()
+                .without_time()
+                .with_ansi(io::stdout().is_terminal())
+                .with_writer(TraceIds::new(io::stdout))
+                .with_filter(LevelFilter::INFO),
+        )
         .with(spans.filtered())
         .init();
 }
@@ -273,7 +285,8 @@ impl Aws {
         Ok(())
     }
 
-    /// The message carries the trace on.
+    /// The message carries the trace on. SQS itself takes it from the header of the call, whose subsegment is the parent
+    /// then; moto has to be told.
     async fn announce(&self, item: u32) -> Result<(), BoxError> {
         let mut send = self.sqs.send_message().queue_url(&self.queue).message_body(item.to_string());
         if let Some(field) = message::current_field() {

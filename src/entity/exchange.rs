@@ -26,6 +26,13 @@ impl Entity {
         false
     }
 
+    /// Whether it is a query itself.
+    #[cfg(feature = "tracing-subscriber")]
+    pub(crate) fn is_query(&self) -> bool {
+        let Inner::Recorded { recording, index, id } = &self.0 else { return false };
+        recording.is(*index, *id, |detail| matches!(detail, Detail::Sql { .. }))
+    }
+
     /// Says something about a query that has begun, unless it is known.
     #[cfg(feature = "tracing-subscriber")]
     pub(crate) fn add_sql(&self, field: SqlField, value: &str) {

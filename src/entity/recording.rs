@@ -7,6 +7,8 @@ use std::{
 };
 
 use super::Entity;
+#[cfg(feature = "tracing-subscriber")]
+use crate::document::Detail;
 use crate::{
     document::{Description, Index, Kind, NONE, SegmentDocument, Tree},
     header::TraceHeader,
@@ -157,6 +159,13 @@ impl Recording {
             drop(tree);
             self.refuse();
         }
+    }
+
+    /// Whether something of the kind has been said about an entity that is still open.
+    #[cfg(feature = "tracing-subscriber")]
+    pub(super) fn is(&self, index: Index, id: SegmentId, kind: impl FnMut(&Detail) -> bool) -> bool {
+        let mut tree = self.tree();
+        tree.open_node(index, id).is_some() && tree.details(index).any(kind)
     }
 
     /// Changes the segment itself.

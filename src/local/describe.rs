@@ -116,13 +116,21 @@ fn path(url: &str) -> &str {
     path.split('?').next().unwrap_or_default()
 }
 
-/// User and annotations, as keys and values.
+/// Links shown of an entity.
+const MAX_LINKS: usize = 3;
+
+/// User, annotations, and the traces that it is linked to, as keys and values.
 pub(super) fn annotations(entity: &Value) -> Vec<(&str, String)> {
     let user = string(entity, &["user"]).map(|user| ("user", user.to_owned()));
     let annotations = entity.get("annotations").and_then(Value::as_object);
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let annotations = annotations.into_iter().flatten().map(|(key, value)| (key.as_str(), text(value)));
-    user.into_iter().chain(annotations).collect()
+    let links = entity.get("links").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let further = links.len().checked_sub(MAX_LINKS).filter(|further| *further > 0);
+    let further = further.map(|further| ("links", format!("and {further} more")));
+    let links =
+        links.iter().take(MAX_LINKS).filter_map(|link| Some(("link", link.get("trace_id")?.as_str()?.to_owned())));
+    user.into_iter().chain(annotations).chain(links).chain(further).collect()
 }
 
 /// How long it took, if it has ended.

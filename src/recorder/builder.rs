@@ -110,7 +110,7 @@ impl RecorderBuilder {
     /// A log group of CloudWatch Logs that the service writes to: its name, or its ARN, which tells the account too.
     ///
     /// The X-Ray console searches it for the lines that have the id of a trace; see
-    /// [`XRayLayer::log_span`](crate::XRayLayer::log_span) for these. Called again, it adds another one, up to 5.
+    /// [`XRayLayer::log_span`](crate::XRayLayer::log_span) and the module `subscriber` for these. Called again, it adds another one, up to 5.
     pub fn log_group(mut self, name_or_arn: impl Into<String>) -> Self {
         self.log_groups.push(name_or_arn.into());
         self

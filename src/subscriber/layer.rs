@@ -86,15 +86,28 @@ impl SubsegmentLayer {
 
     /// Records the queries of sqlx and sea-orm, which do not say what database they go to: this one.
     ///
-    /// - The events of **sqlx** (target `sqlx::query`, of level debug unless `log_statements` says something else) become
-    ///   subsegments of the current entity, unless a filter of the whole subscriber keeps them back. They come when a
-    ///   query is over, and do not say whether it has failed: that is for the span around it to tell. The driver for
-    ///   SQLite runs queries on a thread of its own, where only a span leads back to the trace: one that is chosen, or
-    ///   that of [`XRayLayer::log_span`](crate::XRayLayer::log_span).
-    /// - The spans of **sea-orm** (its feature `tracing-spans`), as all that have the field `db.system`, are such
-    ///   subsegments themselves, with their failures; what sqlx tells of within them is not recorded again.
+    /// The events of **sqlx** (target `sqlx::query`) become subsegments of the current entity:
     ///
-    /// Texts of statements are recorded as [`Sql`] does it.
+    /// - They come when a query is over, and do not say whether it has failed. A span around it does, as that of
+    ///   `#[instrument(err)]`.
+    /// - They are of level debug, unless `log_statements` of the pool's options says something else. A filter of the whole
+    ///   subscriber has to let them pass: `info,sqlx::query=debug`. Filters of other layers do not matter.
+    /// - The driver for SQLite runs queries on a thread of its own, where only a span leads back to the trace: one that is
+    ///   chosen, or that of [`XRayLayer::log_span`](crate::XRayLayer::log_span). That thread may hold the span a moment
+    ///   longer, so that it is sent after its segment.
+    ///
+    /// The spans of **sea-orm** (its feature `tracing-spans`), as all that have the field `db.system`, are such subsegments
+    /// themselves, with their failures.
+    ///
+    /// A query within another subsegment of [`Sql`], such as one of sea-orm or of [`capture_sql`](crate::capture_sql), is not
+    /// recorded again, but on the thread of SQLite. Texts of statements are recorded as [`Sql`] does it. A layer knows one
+    /// database: where there are several, `capture_sql` says which.
+    ///
+    /// ```
+    /// use tower_xray::{Sql, subscriber::SubsegmentLayer};
+    ///
+    /// let layer = SubsegmentLayer::new().sql(Sql::new("postgres://shop_rw:secret@db.internal/orders"));
+    /// ```
     pub fn sql(self, sql: Sql) -> Self {
         self.with(|settings| settings.sql = Some(sql))
     }
@@ -263,7 +276,7 @@ where
         }
         let span = context.event_span(event).and_then(|span| nearest(&span));
         if let Some(sql) = self.0.sql.as_ref().filter(|_| is_of_sqlx(event.metadata())) {
-            let is_known = span.is_some_and(|(span, _)| is_query(span.metadata()));
+            let is_known = span.is_some_and(|(span, _)| is_query(span.metadata())) || with_current(Entity::is_query);
             if !is_known {
                 record_query(sql, &current(), event);
             }

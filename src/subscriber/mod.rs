@@ -31,10 +31,11 @@
 //!   are recorded as they are, but for URLs in them, which lose credentials, query and fragment: arguments that are
 //!   secret have to be left out, as by `#[instrument(skip(password))]`.
 //!   Fields `db.statement`, `db.query.text` and `db.connection_string` never are: see [`SubsegmentLayer::sql`].
-//! - An event inside of it is an error if its level is error, or warn with a field `error` or `err`, or if that is its
-//!   only field (which is what `#[instrument(err)]` says). Errors become the subsegment's cause, with their sources if
-//!   they are recorded as `error = &err as &dyn Error`, and a fault. So do fields `error` and `err` of the span, and
-//!   `otel.status_code`, `otel.status_description` and `exception.message`. A panic that passes through is a fault, too.
+//! - An event inside of it is an error if its level is error; if its level is warn, and it has a field `error` or `err`;
+//!   or if such a field is the only one it has, as with `#[instrument(err)]`. It becomes the subsegment's cause, of type
+//!   `error`, or with its type and sources if it is recorded as `error = &err as &dyn Error`; and a fault. So do fields
+//!   `error` and `err` of the span, and `otel.status_code`, `otel.status_description` and `exception.message`. A panic
+//!   that passes through is a fault, too.
 //! - `otel.kind` says that it is a call (`client`, `producer`).
 //! - `follows_from` a span of another trace links to that.
 //!

@@ -660,6 +660,19 @@ web  AWS::ECS::Fargate                502  400 ms  ━━━━━━━━━�
     }
 
     #[test]
+    fn a_batch_tells_which_traces_it_is_linked_to() {
+        let links = |count: usize| {
+            let links = (1..=count).map(|number| json!({ "trace_id": trace_id(number + 7), "id": id(1) }));
+            draw([with(segment(), "/links", links.collect())], 200)
+        };
+        assert!(!links(0).contains("link"));
+        let three = links(3);
+        assert!(three.contains(&trace_id(10)) && !three.contains("more"), "{three}");
+        let five = links(5);
+        assert!(five.contains(&trace_id(8)) && five.contains("links=and 2 more"), "{five}");
+    }
+
+    #[test]
     fn a_call_is_told_by_what_it_was_about() {
         let call = |namespace: &str, more: Value| {
             let mut segment = segment();

@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tower_xray::{RecorderBuilder, Sql, subscriber::SubsegmentLayer};
+use tower_xray::{RecorderBuilder, Sql, client::sql::capture_sql_blocking, subscriber::SubsegmentLayer};
 use tracing::{Level, debug, enabled, error, event, field::Empty, info_span, warn};
 use tracing_subscriber::{Registry, prelude::*};
 
@@ -46,6 +46,21 @@ fn sqlx_is_told_that_its_events_are_wanted_before_it_makes_them() {
     let with = |layer: SubsegmentLayer| tracing::subscriber::with_default(only(layer), wanted);
     assert_eq!(with(SubsegmentLayer::new().sql(Sql::new("postgres://db/orders"))), (true, false));
     assert_eq!(with(SubsegmentLayer::new()), (false, false));
+}
+
+#[test]
+fn what_sqlx_tells_of_a_query_that_is_captured_is_not_recorded_again() {
+    let sql = Sql::new("postgres://db/orders");
+    let query = || debug!(target: "sqlx::query", summary = "SELECT 1", elapsed_secs = 0.5);
+    let (below, _) = queries(
+        |builder| builder,
+        || {
+            let _ = capture_sql_blocking(&sql, || Ok::<_, std::io::Error>(query()));
+            query();
+        },
+    );
+    let names: Vec<_> = below.iter().map(|entity| (&entity["name"], &entity["subsegments"])).collect();
+    assert_eq!(names, [(&json!("orders@db"), &Value::Null); 2]);
 }
 
 #[test]
