@@ -37,7 +37,7 @@ pub use self::{
 };
 use self::{clock::Clock, stats::Counters};
 use crate::{
-    context::enter,
+    context::{enter, with_current},
     document::{Index, SegmentDocument, SegmentName, Service, Tree},
     emitter::{Emitter, Flush},
     entity::{Entity, Recording, Segment},
@@ -216,8 +216,14 @@ impl Recorder {
     }
 
     pub(crate) fn emit(&self, document: SegmentDocument) {
-        // Spans and calls of an emitter are no part of what it sends: that would never end.
-        if enter(&Entity::none(), || self.0.emitter.emit(document)).is_err() {
+        let emit = || self.0.emitter.emit(document);
+        let emitted = if with_current(Entity::is_recorded) {
+            // Spans and calls of an emitter are no part of what it sends: that would never end.
+            enter(&Entity::none(), emit)
+        } else {
+            panic::catch_unwind(AssertUnwindSafe(emit))
+        };
+        if emitted.is_err() {
             self.0.counters.emitter_panic();
         }
     }

@@ -162,6 +162,8 @@ impl Failure {
     fn take(&mut self, name: &str, value: &Value<'_>) -> bool {
         match (name, value) {
             ("error" | "err", Value::Scalar(AnnotationValue::Bool(failed))) => self.failed |= failed,
+            // An `Option` of an error, by its `Debug`.
+            ("error" | "err", Value::Debug(_)) if value.is("none") => {}
             ("error" | "err" | "exception.message" | "otel.status_description", _) => {
                 self.failed = true;
                 self.cause = describe(value).or(self.cause.take());

@@ -22,8 +22,8 @@ thread_local! {
 /// Puts `trace_id` and `segment_id` of the current entity into every line that a subscriber writes, recorded or not.
 ///
 /// It goes around the writer, so the format of the lines does not matter: a line that is a JSON object gets two fields
-/// at its beginning, any other one gets ` trace_id=… segment_id=…` at its end. What is written outside of a trace stays
-/// as it is. `segment_id` is the id of the segment or of the subsegment that is current.
+/// at its beginning, any other one gets ` trace_id=… segment_id=…` at its end. What is written outside of a trace, or
+/// while the recorder is disabled, stays as it is. `segment_id` is the id of the segment or of the subsegment that is current.
 ///
 /// ```
 /// use std::io;

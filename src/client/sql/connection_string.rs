@@ -195,7 +195,7 @@ impl Target {
             "database" | "dbname" | "databasename" | "initial catalog" => &mut parts.database,
             "user" | "user id" | "userid" | "username" | "uid" => &mut self.user,
             _ => {
-                if is_secret(&key) {
+                if is_secret(&key, value) {
                     self.keep_secret(value);
                 }
                 return false;
@@ -241,7 +241,7 @@ impl Target {
             self.keep_secret(&decode(password));
         }
         for (key, value) in rest.split(['?', '#', ';', '&', ' ']).filter_map(|pair| pair.split_once('=')) {
-            if is_secret(&key.to_ascii_lowercase()) {
+            if is_secret(&key.to_ascii_lowercase(), value) {
                 self.keep_secret(value.trim_matches(['\'', '"', '{', '}']));
                 self.keep_secret(&decode(value));
             }
@@ -377,8 +377,10 @@ fn unquote(text: &str, quote: char, escapes: bool) -> Option<(String, &str)> {
 }
 
 /// Whether the value of a parameter in lower case is nobody else's business.
-fn is_secret(key: &str) -> bool {
-    ["pass", "pwd", "secret", "token", "key"].iter().any(|part| key.contains(part))
+fn is_secret(key: &str, value: &str) -> bool {
+    // `foreign_keys=on`, `allowPublicKeyRetrieval=true`: no key is as short as that.
+    let is_key = key.contains("key") && value.len() > "false".len();
+    is_key || ["pass", "pwd", "secret", "token"].iter().any(|part| key.contains(part))
 }
 
 fn is_scheme(text: &str) -> bool {

@@ -152,6 +152,22 @@ async fn no_secret_of_a_connection_string_is_in_a_message_however_it_is_written_
 }
 
 #[test]
+fn a_parameter_that_is_no_secret_is_left_in_messages() {
+    for text in ["sqlite:data.db?foreign_keys=on", "mysql://h/d?allowPublicKeyRetrieval=true"] {
+        let (recorder, documents) = recorder();
+        let segment = recorder.begin_segment("orders");
+        let entered = segment.enter();
+        let says = "it is true: constraint on orders";
+        capture_sql_blocking(&Sql::new(text), || Err::<(), _>(Says(says.to_owned()))).unwrap_err();
+        drop(entered);
+        segment.close();
+        let segment = documents.take_one();
+        let query = segment.subsegments().next().unwrap();
+        assert_eq!(query.exceptions().map(|(_, message)| message).collect::<Vec<_>>(), [says], "{text}");
+    }
+}
+
+#[test]
 fn a_password_that_the_document_tells_anyway_is_left_in_messages() {
     let (recorder, documents) = recorder();
     let segment = recorder.begin_segment("orders");

@@ -142,6 +142,12 @@ fn fields_of_a_span_tell_of_its_failure() {
 }
 
 #[test]
+fn a_field_for_an_error_that_is_none_is_no_failure() {
+    let documents = recorded(|| drop(info_span!("charge", error = ?None::<Declined>, err = false)));
+    assert_eq!(outline(&documents), ["report(charge)"]);
+}
+
+#[test]
 fn secrets_of_urls_in_errors_are_left_out() {
     let documents = recorded(|| {
         info_span!("work").in_scope(|| error!(error = "GET http://u:p@shop/x?token=1 failed", "at http://shop/?a=b"));
