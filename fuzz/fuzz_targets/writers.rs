@@ -89,6 +89,7 @@ struct Expected {
     /// The messages of errors, outermost only.
     failures: Vec<String>,
     cut: bool,
+    links_cut: bool,
 }
 
 enum Guard {
@@ -164,8 +165,12 @@ fuzz_target!(|input: Input| {
                 let Ok(id) = format!("{:016x}", id.max(1)).parse::<SegmentId>() else { continue };
                 let trace = TraceId::new(seconds, random);
                 entity.add_link(trace, id);
+                let link = json!({ "trace_id": trace.to_string(), "id": id.to_string() });
                 match open {
-                    true => model.links.push(json!({ "trace_id": trace.to_string(), "id": id.to_string() })),
+                    true if model.links.contains(&link) => {}
+                    // X-Ray takes no more.
+                    true if model.links.len() == 20 => model.links_cut = true,
+                    true => model.links.push(link),
                     false => refused += 1,
                 }
             }
@@ -428,8 +433,10 @@ impl Expected {
         for ((namespace, _), (key, value)) in &self.metadata {
             metadata.entry(namespace).or_insert_with(|| json!({}))[key] = value.clone();
         }
-        if self.cut {
-            metadata.insert("tower_xray".to_owned(), json!({ "cut": ["metadata"] }));
+        let cut = [(self.cut, "metadata"), (self.links_cut, "links")];
+        let cut: Vec<&str> = cut.into_iter().filter_map(|(cut, part)| cut.then_some(part)).collect();
+        if !cut.is_empty() {
+            metadata.insert("tower_xray".to_owned(), json!({ "cut": cut }));
         }
         assert_eq!(take("metadata"), non_empty(metadata));
 
