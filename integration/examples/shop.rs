@@ -44,7 +44,7 @@ use tower_xray::{
     },
     current,
     local::{LocalDaemon, RenderOptions},
-    message::{self, SQS_ATTRIBUTE},
+    message,
     sampling::SampleAll,
     subscriber::{SubsegmentLayer, TraceIds},
 };
@@ -291,9 +291,7 @@ impl Aws {
         let mut send = self.sqs.send_message().queue_url(&self.queue).message_body(item.to_string());
         if let Some(field) = message::current_field() {
             let field = MessageSystemAttributeValue::builder().data_type("String").string_value(field).build()?;
-            let name = MessageSystemAttributeNameForSends::AwsTraceHeader;
-            debug_assert_eq!(name.as_str(), SQS_ATTRIBUTE);
-            send = send.message_system_attributes(name, field);
+            send = send.message_system_attributes(MessageSystemAttributeNameForSends::AwsTraceHeader, field);
         }
         send.send().await?;
         Ok(())
