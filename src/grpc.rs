@@ -4,7 +4,7 @@
 
 use http::{HeaderMap, HeaderValue, Method, header::CONTENT_TYPE};
 
-use crate::document::{Description, MAX_MESSAGE, text::MAX_STRING};
+use crate::document::{Description, MAX_MESSAGE, limits::MAX_STRING};
 
 /// The method that a request calls.
 #[derive(Clone, Copy)]

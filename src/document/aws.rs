@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::{annotation::AnnotationValue, text::MAX_STRING};
+use super::{annotation::AnnotationValue, limits::MAX_STRING};
 
 /// Objects that say where a segment runs. What has such a key is called otherwise.
 const OBJECTS: [&str; 7] = ["cloudwatch_logs", "ec2", "ecs", "eks", "elastic_beanstalk", "tracing", "xray"];

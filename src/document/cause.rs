@@ -12,7 +12,10 @@ use std::{
     ops::Deref,
 };
 
-use super::text::{MAX_STRING, MAX_VALUE, cut};
+use super::{
+    limits::{MAX_STRING, MAX_VALUE},
+    text::cut,
+};
 
 /// Exceptions kept of one chain; of a longer one, the last place goes to its root cause.
 const MAX_CHAIN: usize = 32;

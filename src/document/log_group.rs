@@ -3,7 +3,7 @@
 //! In: names or ARNs of a user's. Out: what segment documents say of them, so that the X-Ray console finds the lines of
 //! a trace.
 
-use super::text::{MAX_STRING, cut};
+use super::{limits::MAX_STRING, text::cut};
 
 /// They are part of every segment.
 pub(crate) const MAX_LOG_GROUPS: usize = 5;

@@ -24,6 +24,7 @@ mod annotation;
 mod aws;
 mod cause;
 mod json;
+pub(crate) mod limits;
 mod log_group;
 mod segment;
 mod serialize;
@@ -34,18 +35,19 @@ mod tree;
 pub use self::{
     annotation::AnnotationValue,
     cause::{AsError, Bare, Boxed, RecordedError, Typed},
+    limits::MAX_DOCUMENT,
     segment::{EntityDocument, SegmentDocument},
-    split::{MAX_DOCUMENT, Split},
+    split::Split,
     text::{InvalidNameError, SegmentName},
     tree::{Namespace, SqlField},
 };
 pub(crate) use self::{
     cause::{Description, MAX_MESSAGE},
+    limits::{MAX_DEPTH, MAX_LINKS},
     log_group::{InvalidLogGroup, LogGroup, MAX_LOG_GROUPS},
     segment::Kind,
     serialize::Service,
-    split::MAX_DEPTH,
-    tree::{Index, MAX_LINKS, NONE, Node, Tree},
+    tree::{Index, NONE, Node, Tree},
 };
 #[cfg(feature = "tracing-subscriber")]
 pub(crate) use self::{

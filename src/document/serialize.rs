@@ -8,18 +8,16 @@ use super::{
     json::{
         Key, List, key, seconds, write_float, write_id, write_integer, write_key, write_plain, write_string, write_text,
     },
+    limits::{MAX_STRING, OWN_NAMESPACE},
     log_group::LogGroup,
     segment::{Kind, SegmentDocument},
-    text::{MAX_STRING, cut},
+    text::cut,
     tree::{Cut, Detail, Http, Index, NONE, Namespace, Node, Scalar, SqlField, Text, Tree},
 };
 use crate::id::{SegmentId, TraceId, ascii};
 
 /// What identifies this crate; the collector reads the language off what follows `for`.
 pub(crate) const SDK: &str = "tower-xray for Rust";
-
-/// The namespace of metadata that this crate writes itself.
-pub(super) const OWN_NAMESPACE: &str = "tower_xray";
 
 impl SegmentDocument {
     /// Appends the whole document; returns how many levels deep its subsegments are nested.

@@ -6,15 +6,10 @@
 //! first; what was cut is told in its metadata (`tower_xray.cut`).
 
 use super::{
+    limits::MAX_DEPTH,
     segment::{SegmentDocument, into_text},
     tree::{Cut, Detail, Index, NONE, SqlField},
 };
-
-/// X-Ray segment documents: 64 kB.
-pub const MAX_DOCUMENT: usize = 64_000;
-
-/// Subsegments are embedded this deep; common JSON parsers give up at 128 levels, of which each subsegment takes two.
-pub(crate) const MAX_DEPTH: usize = 40;
 
 /// What makes a subsegment a document of its own: `trace_id`, `parent_id`, `type`.
 const HEAD: usize = 130;
@@ -34,7 +29,7 @@ pub struct Split {
 impl SegmentDocument {
     /// The document in pieces of at most `max_bytes` of JSON each.
     ///
-    /// X-Ray takes documents of up to [`MAX_DOCUMENT`] bytes; the pieces are linked by their ids and mean the same.
+    /// X-Ray takes documents of up to [`MAX_DOCUMENT`](super::MAX_DOCUMENT) bytes; the pieces are linked by their ids and mean the same.
     #[must_use]
     pub fn split(mut self, max_bytes: usize) -> Split {
         let order = self.preorder();

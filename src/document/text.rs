@@ -5,16 +5,7 @@
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
-/// X-Ray segment documents: names have at most 200 characters.
-pub(crate) const MAX_NAME: usize = 200;
-/// X-Ray segment documents: strings have at most 250 characters if nothing else is said.
-pub(crate) const MAX_STRING: usize = 250;
-/// X-Ray segment documents: annotation keys have at most 500 characters.
-pub(crate) const MAX_KEY: usize = 500;
-/// X-Ray segment documents: annotation values have at most 1,000 characters. Messages are held to the same.
-pub(crate) const MAX_VALUE: usize = 1_000;
-/// Characters of the text of a SQL statement.
-pub(crate) const MAX_STATEMENT: usize = 4_000;
+use super::limits::{MAX_KEY, MAX_NAME, MAX_STRING};
 
 const UNKNOWN: &str = "unknown";
 

@@ -16,7 +16,7 @@ use tracing::{
 use super::DebugValues;
 use crate::{
     client::sql::Sql,
-    document::{AnnotationValue, Description, MAX_MESSAGE, Namespace, bounded, message, text::MAX_VALUE},
+    document::{AnnotationValue, Description, MAX_MESSAGE, Namespace, bounded, limits::MAX_VALUE, message},
     entity::Entity,
 };
 

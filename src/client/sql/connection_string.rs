@@ -8,7 +8,10 @@
 //! password ends tells the kind of the database only.
 
 use super::kind::Kind;
-use crate::document::text::{MAX_NAME, MAX_STRING, cut};
+use crate::document::{
+    limits::{MAX_NAME, MAX_STRING},
+    text::cut,
+};
 
 /// Bytes of a connection string that is looked at. One with a token instead of a password has about 2,000.
 const MAX_LEN: usize = 8 * 1024;

@@ -14,7 +14,7 @@ use sqlparser::{
 };
 
 use super::kind::Kind;
-use crate::document::text::MAX_STATEMENT;
+use crate::document::limits::MAX_STATEMENT;
 
 /// Bytes of a text that are looked at.
 pub(in crate::client) const MAX_READ: usize = 16 * 1024;

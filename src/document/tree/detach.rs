@@ -4,7 +4,7 @@ use super::{
     Index, NONE, Tree,
     node::{Attribute, Detail, Http, Node, Scalar, State, Text},
 };
-use crate::document::split::MAX_DOCUMENT;
+use crate::document::limits::MAX_DOCUMENT;
 
 impl Tree {
     /// Moves a closed entity and all that is closed below it to a tree of their own. What is open below it stays, and

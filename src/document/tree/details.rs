@@ -13,8 +13,8 @@ use crate::{
         annotation::AnnotationValue,
         aws,
         cause::{Description, Exception},
-        serialize::OWN_NAMESPACE,
-        text::{MAX_STATEMENT, MAX_STRING, MAX_VALUE, cut, repair_key},
+        limits::{MAX_LINKS, MAX_STATEMENT, MAX_STRING, MAX_VALUE, OWN_NAMESPACE},
+        text::{cut, repair_key},
     },
     id::{SegmentId, TraceId},
 };
@@ -27,9 +27,6 @@ const FEW: usize = 32;
 
 /// What can be replaced in entities that have much of it.
 pub(super) type Lookup = HashMap<SegmentId, HashMap<Name, Index>>;
-
-/// X-Ray segment documents: 20 links per segment.
-pub(crate) const MAX_LINKS: usize = 20;
 
 /// Keys that the `aws` object of one entity has at most.
 const MAX_AWS: u8 = 50;

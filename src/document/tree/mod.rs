@@ -10,7 +10,6 @@ mod node;
 
 use std::cell::RefCell;
 
-pub(crate) use self::details::MAX_LINKS;
 pub(crate) use self::node::{Cut, Detail, Http, Node, Scalar, Text};
 pub use self::node::{Namespace, SqlField};
 use self::{
@@ -18,8 +17,8 @@ use self::{
     node::{Attribute, State},
 };
 use super::{
-    split::MAX_DOCUMENT,
-    text::{MAX_STRING, cut, repair_name},
+    limits::{MAX_DOCUMENT, MAX_STRING},
+    text::{cut, repair_name},
 };
 use crate::id::SegmentId;
 
