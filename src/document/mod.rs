@@ -26,6 +26,7 @@ mod cause;
 mod json;
 pub(crate) mod limits;
 mod log_group;
+mod resource;
 mod segment;
 mod serialize;
 mod split;
@@ -45,8 +46,8 @@ pub(crate) use self::{
     cause::{Description, MAX_MESSAGE},
     limits::{MAX_DEPTH, MAX_LINKS},
     log_group::{InvalidLogGroup, LogGroup, MAX_LOG_GROUPS},
+    resource::Resource,
     segment::Kind,
-    serialize::Service,
     tree::{Index, NONE, Node, Tree},
 };
 #[cfg(feature = "tracing-subscriber")]

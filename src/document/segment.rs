@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use serde::{Serialize, Serializer, ser::Error as _};
 
 use super::{
-    serialize::Service,
+    resource::Resource,
     tree::{Detail, Index, Namespace, Node, Scalar, SqlField, Text, Tree},
 };
 use crate::{
@@ -30,7 +30,7 @@ pub struct SegmentDocument {
     pub(super) kind: Kind,
     pub(super) trace_id: TraceId,
     pub(super) rule_name: Option<Arc<str>>,
-    pub(super) service: Arc<Service>,
+    pub(super) resource: Arc<Resource>,
 }
 
 impl SegmentDocument {
@@ -39,9 +39,9 @@ impl SegmentDocument {
         kind: Kind,
         trace_id: TraceId,
         rule_name: Option<Arc<str>>,
-        service: Arc<Service>,
+        resource: Arc<Resource>,
     ) -> Self {
-        Self { tree, kind, trace_id, rule_name, service }
+        Self { tree, kind, trace_id, rule_name, resource }
     }
 
     /// The trace it is part of.

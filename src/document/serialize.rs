@@ -9,15 +9,11 @@ use super::{
         Key, List, key, seconds, write_float, write_id, write_integer, write_key, write_plain, write_string, write_text,
     },
     limits::{MAX_STRING, OWN_NAMESPACE},
-    log_group::LogGroup,
     segment::{Kind, SegmentDocument},
     text::cut,
     tree::{Cut, Detail, Http, Index, NONE, Namespace, Node, Scalar, SqlField, Text, Tree},
 };
-use crate::id::{SegmentId, TraceId, ascii};
-
-/// What identifies this crate; the collector reads the language off what follows `for`.
-pub(crate) const SDK: &str = "tower-xray for Rust";
+use crate::id::{SegmentId, TraceId};
 
 impl SegmentDocument {
     /// Appends the whole document; returns how many levels deep its subsegments are nested.
@@ -119,7 +115,7 @@ impl SegmentDocument {
         self.write_http(&node.http, out);
         self.write_field(key!("user"), node.user, out);
         if whole_segment {
-            self.write_service(out);
+            self.write_resource(out);
         }
         if whole_segment || node.aws > 0 {
             self.write_aws(index, whole_segment, out);
@@ -173,8 +169,8 @@ impl SegmentDocument {
         out.push(b'}');
     }
 
-    fn write_service(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.service.fields.as_bytes());
+    fn write_resource(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.resource.fields().as_bytes());
         if let Some(rule) = &self.rule_name {
             write_key(key!("sampling_rule_name"), out);
             write_text(cut(rule, MAX_STRING).as_bytes(), out);
@@ -182,7 +178,7 @@ impl SegmentDocument {
         out.push(b'}');
     }
 
-    /// Goes on with the object that [`write_service`](Self::write_service) has begun, or writes one.
+    /// Goes on with the object that [`write_resource`](Self::write_resource) has begun, or writes one.
     fn write_aws(&self, index: Index, begun: bool, out: &mut Vec<u8>) {
         let mut list = if begun { List::begun(out) } else { List::new(key!("aws"), b'{', out) };
         for detail in self.tree.details(index) {
@@ -298,7 +294,7 @@ impl SegmentDocument {
         }
         write_key(key!("cause"), out);
         out.push(b'{');
-        write_string(key!("working_directory"), self.service.working_directory.as_bytes(), out);
+        write_string(key!("working_directory"), self.resource.working_directory().as_bytes(), out);
         let mut list = List::new(key!("exceptions"), b'[', out);
         while let Some(detail) = exceptions.next() {
             let Detail::Exception { id, kind, message, remote, cause, skipped, truncated } = *detail else { continue };
@@ -382,40 +378,5 @@ impl SegmentDocument {
             write_text(tree.bytes(text), scratch);
         }
         scratch.len()
-    }
-}
-
-/// What every segment of a recorder says about its service, written once.
-#[derive(Debug)]
-pub(crate) struct Service {
-    /// `,"origin":…,"service":{…},"aws":{"cloudwatch_logs":[…],"xray":{…`: open at the end for the rule's name, and for
-    /// what is about AWS.
-    fields: String,
-    working_directory: String,
-}
-
-impl Service {
-    pub(crate) fn new(origin: Option<&str>, version: Option<&str>, log_groups: &[LogGroup]) -> Self {
-        let mut out = Vec::new();
-        write_string(key!("origin"), cut(origin.unwrap_or_default(), MAX_STRING).as_bytes(), &mut out);
-        out.extend_from_slice(b",\"service\":{\"runtime\":\"rustc\"");
-        write_string(key!("runtime_version"), env!("TOWER_XRAY_RUSTC_VERSION").as_bytes(), &mut out);
-        write_string(key!("version"), cut(version.unwrap_or_default(), MAX_STRING).as_bytes(), &mut out);
-        out.extend_from_slice(b"},\"aws\":{");
-        let mut list = List::new(key!("cloudwatch_logs"), b'[', &mut out);
-        for group in log_groups {
-            list.next();
-            list.out.push(b'{');
-            write_string(key!("log_group"), group.name.as_bytes(), list.out);
-            write_string(key!("arn"), group.arn.as_deref().unwrap_or_default().as_bytes(), list.out);
-            list.out.push(b'}');
-        }
-        list.end(b']');
-        write_key(key!("xray"), &mut out);
-        out.extend_from_slice(b"{\"sdk\":");
-        write_text(SDK.as_bytes(), &mut out);
-        write_string(key!("sdk_version"), env!("CARGO_PKG_VERSION").as_bytes(), &mut out);
-        let working_directory = std::env::current_dir().map(|path| path.to_string_lossy().into_owned());
-        Self { fields: ascii(&out).to_owned(), working_directory: working_directory.unwrap_or_default() }
     }
 }

@@ -270,7 +270,7 @@ impl Recording {
             return;
         }
         let rule_name = self.rule_name.clone().filter(|_| kind == Kind::Segment);
-        self.recorder().emit(SegmentDocument::new(tree, kind, self.trace_id(), rule_name, self.recorder().service()));
+        self.recorder().emit(SegmentDocument::new(tree, kind, self.trace_id(), rule_name, self.recorder().resource()));
     }
 
     fn tree(&self) -> MutexGuard<'_, Tree> {

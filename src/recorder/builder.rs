@@ -6,7 +6,7 @@ use super::{Inner, Recorder, clock::Clock, stats::Counters};
 #[cfg(feature = "centralized-sampling")]
 use crate::sampling::CentralizedStrategy;
 use crate::{
-    document::{InvalidLogGroup, InvalidNameError, LogGroup, MAX_LOG_GROUPS, SegmentDocument, SegmentName, Service},
+    document::{InvalidLogGroup, InvalidNameError, LogGroup, MAX_LOG_GROUPS, Resource, SegmentDocument, SegmentName},
     emitter::{DaemonAddress, DaemonAddressError, Emitter, UdpEmitter},
     environment::Environment,
     id::IdSource,
@@ -197,7 +197,7 @@ impl RecorderBuilder {
             emitter,
             strategy,
             capture: self.capture,
-            service: Arc::new(Service::new(self.origin.as_deref(), self.service_version.as_deref(), &log_groups)),
+            resource: Arc::new(Resource::new(self.origin.as_deref(), self.service_version.as_deref(), &log_groups)),
             name,
             enabled,
             backtraces: self.backtraces,

@@ -38,7 +38,7 @@ pub use self::{
 use self::{clock::Clock, stats::Counters};
 use crate::{
     context::{enter, with_current},
-    document::{Index, SegmentDocument, SegmentName, Service, Tree},
+    document::{Index, Resource, SegmentDocument, SegmentName, Tree},
     emitter::{Emitter, Flush},
     entity::{Entity, Recording, Segment},
     header::{SamplingDecision, TraceHeader},
@@ -54,7 +54,7 @@ struct Inner {
     emitter: Box<dyn Emitter>,
     strategy: Box<dyn SamplingStrategy>,
     capture: Option<Capture>,
-    service: Arc<Service>,
+    resource: Arc<Resource>,
     name: Option<SegmentName>,
     enabled: bool,
     backtraces: bool,
@@ -228,8 +228,8 @@ impl Recorder {
         }
     }
 
-    pub(crate) fn service(&self) -> Arc<Service> {
-        self.0.service.clone()
+    pub(crate) fn resource(&self) -> Arc<Resource> {
+        self.0.resource.clone()
     }
 
     pub(crate) fn records_backtraces(&self) -> bool {
