@@ -1,0 +1,72 @@
+//! Messages without what is secret in them.
+//!
+//! In: the text of an error, however long. Out: as much of it as X-Ray takes, in which URLs have lost what may be secret.
+
+use std::fmt::{self, Write};
+
+use crate::document::{limits::MAX_VALUE, text::cut};
+
+/// As much of a text is read to make a message of it. One that is longer may end within a URL.
+pub(crate) const MAX_MESSAGE: usize = 8 * MAX_VALUE;
+
+/// The message of an exception: within X-Ray's limit, and without what is secret in URLs.
+///
+/// It is cut afterwards: a part of a secret would not be known as one.
+pub(crate) fn message(text: impl fmt::Display) -> String {
+    let mut text = bounded(text, MAX_MESSAGE);
+    if let Some(last_url) = text.rfind("://") {
+        if text.len() >= MAX_MESSAGE {
+            text.truncate(last_url);
+        }
+        text = without_url_secrets(&text);
+    }
+    text.truncate(cut(&text, MAX_VALUE).len());
+    text
+}
+
+/// Leaves out the credentials, query and fragment of every URL: clients such as reqwest put whole ones into their errors.
+///
+/// A URL ends at white space, or at a character that [`http::Uri`] refuses. Punctuation at its end belongs to the text.
+fn without_url_secrets(text: &str) -> String {
+    let is_end = |c: char| c.is_whitespace() || "\"<>".contains(c);
+    let mut kept = String::with_capacity(text.len());
+    for word in text.split_inclusive(is_end) {
+        let begin = word.find("://").unwrap_or(word.len());
+        let end = word[begin..].find(['?', '#']).map_or(word.len(), |end| begin + end);
+        let (mut url, secret) = word.split_at(end);
+        while let Some((before, rest)) = url.split_once("://") {
+            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+            for part in [before, "://", host] {
+                kept.push_str(part);
+            }
+            url = path;
+        }
+        kept.push_str(url);
+        let secret_end = secret.trim_end_matches(|c: char| is_end(c) || ".,;:'`)]}".contains(c)).len();
+        kept.push_str(&secret[secret_end..]);
+    }
+    kept
+}
+
+/// At most `max` characters of a text, without writing out the rest of it.
+pub(crate) fn bounded(text: impl fmt::Display, max: usize) -> String {
+    struct Bounded {
+        text: String,
+        left: usize,
+    }
+
+    impl Write for Bounded {
+        fn write_str(&mut self, part: &str) -> fmt::Result {
+            let kept = cut(part, self.left);
+            self.text.push_str(kept);
+            self.left -= kept.chars().count();
+            if kept.len() < part.len() { Err(fmt::Error) } else { Ok(()) }
+        }
+    }
+
+    let mut out = Bounded { text: String::new(), left: max };
+    // An error means that the bound is reached.
+    let _ = write!(out, "{text}");
+    out.text
+}
