@@ -1,10 +1,16 @@
 //! Parts of a tree that leave it: a closed entity with what is closed below it, or what has piled up.
+//!
+//! In: a tree, and which of its entities has closed. Out: trees of their own, and whether the first has room for more.
 
 use super::{
-    Index, NONE, Tree,
-    node::{Attribute, Detail, Http, Node, Scalar, State, Text},
+    arena::Tree,
+    node::{Attribute, Detail, Http, Index, NONE, Node, Scalar, State, Text},
 };
 use crate::document::limits::MAX_DOCUMENT;
+
+/// Bounds of what is kept for one segment that has not closed yet.
+const MAX_TEXT: usize = 4 << 20;
+const MAX_ATTRIBUTES: usize = 1 << 16;
 
 impl Tree {
     /// Moves a closed entity and all that is closed below it to a tree of their own. What is open below it stays, and
@@ -42,6 +48,15 @@ impl Tree {
         copy
     }
 
+    /// Whether more can be said about the entities here; a tree without bounds would be memory without bounds.
+    pub(crate) fn has_room(&mut self) -> bool {
+        let has_room = |tree: &Self| tree.text.len() < MAX_TEXT && tree.attributes.len() < MAX_ATTRIBUTES;
+        if !has_room(self) && self.weight() > self.rewritten + MAX_DOCUMENT {
+            self.compact();
+        }
+        has_room(self)
+    }
+
     /// Detaches what has completed once it would fill a document, so that a long-lived tree does not grow.
     pub(crate) fn detach_excess(&mut self) -> Vec<Self> {
         if self.weight() <= MAX_DOCUMENT.max(2 * self.rewritten) {
@@ -77,6 +92,11 @@ impl Tree {
         }
         self.compact();
         completed
+    }
+
+    /// Whether no entity of the tree is open.
+    fn is_complete(&self) -> bool {
+        self.open == 0 && self.vacancies == 0
     }
 
     fn relink(&mut self, parent: Index, children: &[Index]) {

@@ -2,11 +2,12 @@
 //!
 //! In: values within the limits of X-Ray, or to be brought within them. Out: attributes chained to a node.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::borrow::Cow;
 
 use super::{
-    Index, NONE, Tree, chain,
-    node::{Attribute, Detail, Scalar, SqlField, State},
+    arena::Tree,
+    lookup::{Name, name},
+    node::{Attribute, Detail, Index, NONE, Scalar, SqlField, State},
 };
 use crate::{
     document::{
@@ -25,17 +26,11 @@ const RECENT: usize = 256;
 /// An entity with more attributes than this has a [`Lookup`]; looking at so few is cheaper without.
 const FEW: usize = 32;
 
-/// What can be replaced in entities that have much of it.
-pub(super) type Lookup = HashMap<SegmentId, HashMap<Name, Index>>;
-
 /// Keys that the `aws` object of one entity has at most.
 const MAX_AWS: u8 = 50;
 
 /// These keys are looked up like those of metadata, in a namespace that metadata cannot have.
 const AWS: &str = "AWS.";
-
-/// What tells annotations and metadata of one entity apart: the namespace of metadata, and the key in lower case.
-type Name = (Option<String>, String);
 
 impl Tree {
     pub(crate) fn annotate(&mut self, index: Index, key: &str, value: &AnnotationValue<'_>) {
@@ -284,12 +279,4 @@ impl Tree {
             _ => None,
         }
     }
-
-    pub(super) fn places(&self, index: Index) -> impl Iterator<Item = Index> {
-        chain(self.node(index).first_attribute, |place| self.attributes[place as usize].next)
-    }
-}
-
-fn name(namespace: Option<&str>, key: &str) -> Name {
-    (namespace.map(str::to_owned), key.to_ascii_lowercase())
 }

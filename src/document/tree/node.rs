@@ -1,9 +1,14 @@
 //! Nodes and their attributes: plain old data that refers to the buffers of a tree by position.
 
-use super::{Index, NONE};
 use crate::id::{SegmentId, TraceId};
 
-/// A piece of [`Tree`](super::Tree)'s text; an empty one stands for an absent field.
+/// A place among the nodes of a tree, or among its attributes.
+pub(crate) type Index = u32;
+
+/// No node, no attribute.
+pub(crate) const NONE: Index = Index::MAX;
+
+/// A piece of a tree's text; an empty one stands for an absent field.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Text {
     pub(super) start: u32,
