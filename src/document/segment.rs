@@ -2,16 +2,12 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use serde::{Serialize, Serializer, ser::Error as _};
-
 use super::{
+    annotation::AnnotationValue,
     resource::Resource,
     tree::{Detail, Index, Namespace, Node, Scalar, SqlField, Text, Tree},
 };
-use crate::{
-    document::AnnotationValue,
-    id::{SegmentId, TraceId},
-};
+use crate::id::{SegmentId, TraceId};
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Kind {
@@ -133,14 +129,6 @@ impl SegmentDocument {
     pub fn subsegments(&self) -> impl Iterator<Item = EntityDocument<'_>> {
         self.root().subsegments()
     }
-
-    /// The document as JSON, however large; see [`split`](Self::split) for pieces of bounded size.
-    #[must_use]
-    pub fn to_json(&self) -> String {
-        let mut out = Vec::with_capacity(1024);
-        self.write(&mut out);
-        into_text(out)
-    }
 }
 
 impl fmt::Debug for SegmentDocument {
@@ -150,19 +138,6 @@ impl fmt::Debug for SegmentDocument {
             .field("id", &self.id())
             .field("name", &self.name())
             .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Display for SegmentDocument {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.to_json())
-    }
-}
-
-impl Serialize for SegmentDocument {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let document: serde_json::Value = serde_json::from_str(&self.to_json()).map_err(S::Error::custom)?;
-        document.serialize(serializer)
     }
 }
 
@@ -348,9 +323,4 @@ impl fmt::Debug for EntityDocument<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EntityDocument").field("id", &self.id()).field("name", &self.name()).finish_non_exhaustive()
     }
-}
-
-/// What the writer has written: text joined with text, so nothing is ever replaced.
-pub(super) fn into_text(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }

@@ -3,6 +3,10 @@
 //! In: a closed tree. Out: one segment document as X-Ray's daemon, the CloudWatch agent and the OpenTelemetry
 //! collector take it. Absent fields, empty objects and false flags are left out.
 
+use std::fmt;
+
+use serde::{Serialize, Serializer, ser::Error as _};
+
 use super::{
     aws,
     json::{
@@ -16,6 +20,14 @@ use super::{
 use crate::id::{SegmentId, TraceId};
 
 impl SegmentDocument {
+    /// The document as JSON, however large; see [`split`](Self::split) for pieces of bounded size.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut out = Vec::with_capacity(1024);
+        self.write(&mut out);
+        into_text(out)
+    }
+
     /// Appends the whole document; returns how many levels deep its subsegments are nested.
     pub(crate) fn write(&self, out: &mut Vec<u8>) -> usize {
         out.reserve(self.tree.weight());
@@ -379,4 +391,22 @@ impl SegmentDocument {
         }
         scratch.len()
     }
+}
+
+impl fmt::Display for SegmentDocument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_json())
+    }
+}
+
+impl Serialize for SegmentDocument {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let document: serde_json::Value = serde_json::from_str(&self.to_json()).map_err(S::Error::custom)?;
+        document.serialize(serializer)
+    }
+}
+
+/// What the writer has written: text joined with text, so nothing is ever replaced.
+pub(super) fn into_text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }

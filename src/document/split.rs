@@ -7,7 +7,8 @@
 
 use super::{
     limits::MAX_DEPTH,
-    segment::{SegmentDocument, into_text},
+    segment::SegmentDocument,
+    serialize::into_text,
     tree::{Cut, Detail, Index, NONE, SqlField},
 };
 
