@@ -19,12 +19,9 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 
-use crate::{
-    id::{SegmentId, TraceId, ascii},
-    w3c,
-};
+use crate::id::{SegmentId, TraceId, ascii};
 
 /// `x-amzn-trace-id`.
 pub static X_AMZN_TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
@@ -105,28 +102,9 @@ impl TraceHeader {
         self
     }
 
-    /// The context of a request: its `X-Amzn-Trace-Id`, or its `traceparent` where the former is missing, unusable, or
-    /// names no `Parent` (a load balancer adds such a header to a request that has a `traceparent`).
-    ///
-    /// Only the first line of each header counts. Anything unusable is as good as absent.
-    #[must_use]
-    pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
-        Self::from_values(headers.get(&X_AMZN_TRACE_ID), headers.get(&w3c::TRACEPARENT))
-    }
-
-    /// The same for headers that have been found already.
-    pub(crate) fn from_values(
-        x_amzn_trace_id: Option<&HeaderValue>,
-        traceparent: Option<&HeaderValue>,
-    ) -> Option<Self> {
-        let own: Option<Self> = x_amzn_trace_id.and_then(|value| value.try_into().ok());
-        if own.as_ref().is_some_and(|header| header.parent.is_some()) {
-            return own;
-        }
-        match traceparent.and_then(|value| w3c::parse(value.as_bytes())) {
-            Some(foreign) => Some(Self { extra: own.and_then(|header| header.extra), ..foreign }),
-            None => own,
-        }
+    /// The same with the pairs of another header that belong to others.
+    pub(crate) fn with_extra_of(self, other: Self) -> Self {
+        Self { extra: other.extra, ..self }
     }
 
     /// Only what is X-Ray's own: root, parent and decision.

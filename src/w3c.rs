@@ -1,6 +1,7 @@
 //! W3C Trace Context: `traceparent`, whose ids are the same bits as X-Ray's.
 //!
-//! In: the header that services of other make send. Out: the same trace as a [`TraceHeader`], and back.
+//! In: the header that services of other make send. Out: the same trace as a [`TraceHeader`], and back. Which of the two
+//! headers of a request counts is decided here, too: see [`TraceHeader::from_headers`].
 //!
 //! ```
 //! use tower_xray::w3c;
@@ -12,9 +13,12 @@
 
 use std::num::NonZero;
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::{SegmentId, TraceHeader, TraceId};
+use crate::{
+    header::{TraceHeader, X_AMZN_TRACE_ID},
+    id::{SegmentId, TraceId},
+};
 
 /// `traceparent`.
 pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -51,6 +55,32 @@ pub fn format(header: &TraceHeader) -> Option<HeaderValue> {
         text[54] = b'1';
     }
     HeaderValue::from_bytes(&text).ok()
+}
+
+impl TraceHeader {
+    /// The context of a request: its `X-Amzn-Trace-Id`, or its `traceparent` where the former is missing, unusable, or
+    /// names no `Parent` (a load balancer adds such a header to a request that has a `traceparent`).
+    ///
+    /// Only the first line of each header counts. Anything unusable is as good as absent.
+    #[must_use]
+    pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
+        Self::from_values(headers.get(&X_AMZN_TRACE_ID), headers.get(&TRACEPARENT))
+    }
+
+    /// The same for headers that have been found already.
+    pub(crate) fn from_values(
+        x_amzn_trace_id: Option<&HeaderValue>,
+        traceparent: Option<&HeaderValue>,
+    ) -> Option<Self> {
+        let own: Option<Self> = x_amzn_trace_id.and_then(|value| value.try_into().ok());
+        if own.as_ref().is_some_and(|header| header.parent().is_some()) {
+            return own;
+        }
+        match (traceparent.and_then(|value| parse(value.as_bytes())), own) {
+            (Some(foreign), Some(own)) => Some(foreign.with_extra_of(own)),
+            (foreign, own) => foreign.or(own),
+        }
+    }
 }
 
 /// Lower-case digits only, as W3C Trace Context demands.
