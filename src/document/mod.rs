@@ -23,6 +23,7 @@
 mod annotation;
 mod aws;
 mod cause;
+mod entity;
 mod json;
 pub(crate) mod limits;
 mod log_group;
@@ -36,8 +37,9 @@ mod tree;
 pub use self::{
     annotation::AnnotationValue,
     cause::{AsError, Bare, Boxed, RecordedError, Typed},
+    entity::EntityDocument,
     limits::MAX_DOCUMENT,
-    segment::{EntityDocument, SegmentDocument},
+    segment::SegmentDocument,
     split::Split,
     text::{InvalidNameError, SegmentName},
     tree::{Namespace, SqlField},
