@@ -17,6 +17,26 @@ pub(crate) enum Kind {
 ///
 /// It cannot be changed any more, and exactly one is made for every id. Before it there may be one of the same segment
 /// [in progress](Self::is_in_progress), without subsegments, which it replaces. `Display` writes the JSON.
+///
+/// # Several emitters
+///
+/// A clone is a deep copy, in buffers that earlier documents of the thread have left if there are any. It is for an
+/// emitter that hands documents to several others: it clones for all but the last, which takes the document itself. An
+/// emitter that is alone takes every document as it is, without a copy or an allocation.
+///
+/// ```
+/// use tower_xray::{document::SegmentDocument, emitter::Emitter};
+///
+/// struct Tee<A, B>(A, B);
+///
+/// impl<A: Emitter, B: Emitter> Emitter for Tee<A, B> {
+///     fn emit(&self, document: SegmentDocument) {
+///         self.0.emit(document.clone());
+///         self.1.emit(document);
+///     }
+/// }
+/// ```
+#[derive(Clone)]
 pub struct SegmentDocument {
     pub(super) tree: Tree,
     pub(super) kind: Kind,

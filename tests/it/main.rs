@@ -41,6 +41,7 @@ mod server;
 mod split;
 mod sql;
 mod subscriber;
+mod tee;
 mod udp;
 mod w3c;
 mod wildcard;
