@@ -32,6 +32,7 @@
 
 mod body;
 pub mod client;
+mod clock;
 pub mod context;
 pub mod document;
 pub mod emitter;

@@ -10,10 +10,11 @@ use super::Entity;
 #[cfg(feature = "tracing-subscriber")]
 use crate::document::Detail;
 use crate::{
+    clock::Moment,
     document::{Description, Index, Kind, NONE, SegmentDocument, Tree},
     header::TraceHeader,
     id::{SegmentId, TraceId},
-    recorder::{Recorder, clock::Moment},
+    recorder::Recorder,
     sync::{
         Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU8, Ordering::Relaxed},

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::problem::Problem;
 use super::rule_file::SamplingRules;
 use super::sampling::{Sampling, SamplingReport};
-use crate::recorder::clock::Clock;
+use crate::clock::Clock;
 
 /// Where sampling calls are taken, by several threads.
 #[derive(Debug)]

@@ -2,10 +2,11 @@
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
-use super::{Inner, Recorder, clock::Clock, stats::Counters};
+use super::{Inner, Recorder, stats::Counters};
 #[cfg(feature = "centralized-sampling")]
 use crate::sampling::CentralizedStrategy;
 use crate::{
+    clock::Clock,
     document::{InvalidLogGroup, InvalidNameError, LogGroup, MAX_LOG_GROUPS, Resource, SegmentDocument, SegmentName},
     emitter::{DaemonAddress, DaemonAddressError, Emitter, UdpEmitter},
     environment::Environment,

@@ -19,7 +19,6 @@
 //! There is no global recorder: layers get theirs, and everything below finds it through the current entity.
 
 mod builder;
-pub(crate) mod clock;
 mod observation;
 mod stats;
 
@@ -31,12 +30,13 @@ use std::{
 };
 
 pub(crate) use self::observation::Observation;
+use self::stats::Counters;
 pub use self::{
     builder::{BuildError, RecorderBuilder},
     stats::Stats,
 };
-use self::{clock::Clock, stats::Counters};
 use crate::{
+    clock::Clock,
     context::{enter, with_current},
     document::{Index, Resource, SegmentDocument, SegmentName, Tree},
     emitter::{Emitter, Flush},

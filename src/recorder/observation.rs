@@ -6,8 +6,8 @@ use std::{
     time::Duration,
 };
 
-use super::{Recorder, clock::Moment};
-use crate::sampling::Outcome;
+use super::Recorder;
+use crate::{clock::Moment, sampling::Outcome};
 
 /// What a strategy has decided about a request that has not ended yet.
 #[derive(Debug)]

@@ -60,8 +60,8 @@ use tokio::sync::Notify;
 use self::manifest::{Current, Entry, Manifest};
 pub use self::{builder::CentralizedBuilder, poller::Poller};
 use crate::{
+    clock::Clock,
     emitter::DaemonAddress,
-    recorder::clock::Clock,
     sampling::{
         Decision, LocalizedStrategy, Outcome, Rule, Rules, SamplingRequest, SamplingSource, SamplingStats,
         SamplingStrategy,

@@ -1,4 +1,6 @@
 //! Time: the wall clock once when a segment begins, a monotonic clock from there on.
+//!
+//! In: the system's clocks, or those of a test. Out: the time since the epoch, and moments that only go forward.
 
 use std::{
     fmt,
