@@ -52,6 +52,7 @@ pub mod server;
 #[cfg(feature = "tracing-subscriber")]
 pub mod subscriber;
 mod sync;
+mod transport;
 pub mod w3c;
 
 pub use self::{

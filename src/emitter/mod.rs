@@ -17,7 +17,6 @@
 //! Anything that can take a document without waiting is an [`Emitter`]. Documents of a bounded size are made by
 //! [`SegmentDocument::split`].
 
-mod daemon_address;
 mod flush;
 mod in_memory;
 mod log;
@@ -26,13 +25,13 @@ mod udp;
 use std::{sync::Arc, time::Instant};
 
 pub use self::{
-    daemon_address::{DaemonAddress, DaemonAddressError, Endpoint},
     flush::{Flush, FlushDone},
     in_memory::InMemoryEmitter,
     log::LogEmitter,
     udp::{UdpEmitter, UdpEmitterBuilder},
 };
 use crate::document::SegmentDocument;
+pub use crate::transport::{DaemonAddress, DaemonAddressError, Endpoint};
 
 /// Takes closed segments.
 ///

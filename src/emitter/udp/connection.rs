@@ -8,7 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{super::Endpoint, queue::Queue, together};
+use super::{queue::Queue, together};
+use crate::transport::Endpoint;
 
 /// A host name is looked up again this often, for daemons that move; soon, if nobody listens there any more.
 const LOOKUP_EVERY: Duration = Duration::from_secs(30);

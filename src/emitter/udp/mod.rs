@@ -11,8 +11,11 @@ mod together;
 use std::{cell::RefCell, fmt, io, sync::Arc, thread, time::Instant};
 
 use self::{connection::Connection, queue::Queue};
-use super::{DaemonAddress, Emitter, EmitterStats, Flush};
-use crate::document::{MAX_DEPTH, MAX_DOCUMENT, SegmentDocument};
+use super::{Emitter, EmitterStats, Flush};
+use crate::{
+    document::{MAX_DEPTH, MAX_DOCUMENT, SegmentDocument},
+    transport::DaemonAddress,
+};
 
 /// What precedes the document in every datagram.
 const HEADER: &[u8] = b"{\"format\":\"json\",\"version\":1}\n";

@@ -6,7 +6,7 @@ use fastrand::Rng;
 use tokio::sync::Notify;
 
 use super::{Anomaly, CentralizedStrategy, Poller, Shared, client::Client, manifest::Current, rule::Identity};
-use crate::{clock::Clock, emitter::DaemonAddress, sampling::Outcome};
+use crate::{clock::Clock, sampling::Outcome, transport::DaemonAddress};
 
 /// Adjusts a [`CentralizedStrategy`].
 ///

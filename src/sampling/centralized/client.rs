@@ -26,7 +26,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::emitter::Endpoint;
+use crate::transport::Endpoint;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(3);

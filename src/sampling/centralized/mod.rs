@@ -61,11 +61,11 @@ use self::manifest::{Current, Entry, Manifest};
 pub use self::{builder::CentralizedBuilder, poller::Poller};
 use crate::{
     clock::Clock,
-    emitter::DaemonAddress,
     sampling::{
         Decision, LocalizedStrategy, Outcome, Rule, Rules, SamplingRequest, SamplingSource, SamplingStats,
         SamplingStrategy,
     },
+    transport::DaemonAddress,
 };
 
 /// Decides by the sampling rules of X-Ray. See the [module documentation](self).

@@ -1,4 +1,6 @@
 //! Where the daemon listens, in every form that `AWS_XRAY_DAEMON_ADDRESS` has.
+//!
+//! In: text. Out: a host and a port for UDP, and for TCP, that cannot be wrong; or an error that says what to write.
 
 use std::{fmt, net::Ipv6Addr, str::FromStr};
 
