@@ -5,8 +5,12 @@ use std::{fmt, sync::Arc, time::Duration};
 use fastrand::Rng;
 use tokio::sync::Notify;
 
-use super::{Anomaly, CentralizedStrategy, Poller, Shared, client::Client, manifest::Current, rule::Identity};
-use crate::{clock::Clock, sampling::Outcome, transport::DaemonAddress};
+use super::{Anomaly, CentralizedStrategy, Poller, Shared, manifest::Current, rule::Identity};
+use crate::{
+    clock::Clock,
+    sampling::Outcome,
+    transport::{DaemonAddress, http1::Client},
+};
 
 /// Adjusts a [`CentralizedStrategy`].
 ///

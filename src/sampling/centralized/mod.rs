@@ -39,7 +39,6 @@
 
 mod api;
 mod builder;
-mod client;
 mod manifest;
 mod poller;
 mod rule;

@@ -18,11 +18,11 @@ use fastrand::Rng;
 use super::{
     Shared,
     api::{self, Targets},
-    client::{Client, Failure},
     manifest::{Entry, Manifest},
     rule::{CentralRule, Identity},
     state::Report,
 };
+use crate::transport::http1::{Client, Failure};
 
 const RULES_EVERY: Duration = Duration::from_secs(300);
 const RULES_JITTER: f64 = 5.0;

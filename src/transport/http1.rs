@@ -26,7 +26,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::transport::Endpoint;
+use super::Endpoint;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(3);
@@ -35,7 +35,7 @@ const JSON: &str = "application/json";
 
 /// Why a call has no answer.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// Nobody has answered: not reachable, too slow, or gone in the middle.
     Unanswered(String),
     /// X-Ray or the daemon said no.
@@ -45,7 +45,7 @@ pub(super) enum Failure {
 }
 
 #[derive(Debug)]
-pub(super) struct Client {
+pub(crate) struct Client {
     endpoint: Endpoint,
     connection: Option<Connection>,
 }
@@ -54,12 +54,12 @@ pub(super) struct Client {
 type Connection = SendRequest<Full<Bytes>>;
 
 impl Client {
-    pub(super) fn new(endpoint: Endpoint) -> Self {
+    pub(crate) fn new(endpoint: Endpoint) -> Self {
         Self { endpoint, connection: None }
     }
 
     /// Sends a call. The connection is used again only if all went well.
-    pub(super) async fn post(&mut self, path: &'static str, body: Vec<u8>) -> Result<Bytes, Failure> {
+    pub(crate) async fn post(&mut self, path: &'static str, body: Vec<u8>) -> Result<Bytes, Failure> {
         let mut connection = self.connection.take();
         let call = Self::call(&self.endpoint, &mut connection, path, body);
         let (head, body) =
