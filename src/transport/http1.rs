@@ -1,6 +1,8 @@
-//! Calls to the daemon's TCP side: plain HTTP/1.1 on one connection that is kept.
+//! A small client for HTTP/1.1: for central sampling rules, metadata services and emitters.
 //!
-//! The daemon signs what arrives with all its headers and strips some afterwards, so there are only four.
+//! In: a request whose URI is a path, and limits. Out: the response with all of its body, or a typed failure. The client
+//! uses no proxy, follows no redirect, judges no status, and keeps one connection. Of its own it adds only the headers
+//! `host` and `content-length`.
 
 use std::{
     fmt, io,
@@ -9,17 +11,14 @@ use std::{
     time::Duration,
 };
 
-use http::{
-    HeaderMap, Method, Request, Response, StatusCode,
-    header::{ACCEPT, CONTENT_TYPE, HOST},
-};
-use http_body_util::{BodyExt, Full, Limited};
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, header::HOST};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{
-    body::{Bytes, Incoming},
+    body::Incoming,
     client::conn::http1::{self, SendRequest},
     rt::{Read, ReadBufCursor, Write},
 };
-use serde_json::Value;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -28,22 +27,33 @@ use tokio::{
 
 use super::Endpoint;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-const TOTAL_TIMEOUT: Duration = Duration::from_secs(3);
-const MAX_BODY: usize = 1 << 20;
-const JSON: &str = "application/json";
-
-/// Why a call has no answer.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Failure {
-    /// Nobody has answered: not reachable, too slow, or gone in the middle.
-    Unanswered(String),
-    /// X-Ray or the daemon said no.
-    Refused { status: StatusCode, reason: String },
-    /// The answer makes no sense.
-    Unreadable,
+/// How long a request may take, and how much may come back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// For the connection, including the lookup of a host name.
+    pub(crate) connect: Duration,
+    /// For everything, including the connection and the last byte of the body.
+    pub(crate) total: Duration,
+    /// For the body of the response, in bytes.
+    pub(crate) body: usize,
 }
 
+/// Why a request has no response.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Failure {
+    /// There was no connection within [`Limits::connect`].
+    ConnectTimeout,
+    /// The response was not complete within [`Limits::total`].
+    Timeout,
+    /// The connection was refused, or there is no way to the host.
+    Unreachable(String),
+    /// The connection ended too early, or what came back is not HTTP.
+    Broken(String),
+    /// The body exceeds [`Limits::body`].
+    TooLarge,
+}
+
+/// Sends requests to one server.
 #[derive(Debug)]
 pub(crate) struct Client {
     endpoint: Endpoint,
@@ -58,37 +68,37 @@ impl Client {
         Self { endpoint, connection: None }
     }
 
-    /// Sends a call. The connection is used again only if all went well.
-    pub(crate) async fn post(&mut self, path: &'static str, body: Vec<u8>) -> Result<Bytes, Failure> {
+    /// Sends a request. The connection is used again only if all went well.
+    pub(crate) async fn send(
+        &mut self,
+        request: Request<impl Into<Bytes>>,
+        limits: Limits,
+    ) -> Result<Response<Bytes>, Failure> {
         let mut connection = self.connection.take();
-        let call = Self::call(&self.endpoint, &mut connection, path, body);
-        let (head, body) =
-            timeout(TOTAL_TIMEOUT, call).await.map_err(|_| Failure::unanswered("no answer in time"))??;
+        let exchange = exchange(&self.endpoint, &mut connection, request.map(|body| Full::new(body.into())), limits);
+        let response = timeout(limits.total, exchange).await.map_err(|_| Failure::Timeout)??;
         self.connection = connection;
-        if head.status == StatusCode::OK {
-            Ok(body)
-        } else {
-            Err(Failure::Refused { status: head.status, reason: reason(&head.headers, &body) })
-        }
+        Ok(response)
     }
+}
 
-    async fn call(
-        endpoint: &Endpoint,
-        connection: &mut Option<Connection>,
-        path: &'static str,
-        body: Vec<u8>,
-    ) -> Result<(http::response::Parts, Bytes), Failure> {
-        let mut request = Request::new(Full::from(body));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = http::Uri::from_static(path);
-        let host = endpoint.to_string().try_into().map_err(Failure::unanswered)?;
-        let json = http::HeaderValue::from_static(JSON);
-        request.headers_mut().extend([(HOST, host), (CONTENT_TYPE, json.clone()), (ACCEPT, json)]);
-
-        let (head, body) = send(endpoint, connection, request).await?.into_parts();
-        let body = Limited::new(body, MAX_BODY).collect().await.map_err(Failure::unanswered)?;
-        Ok((head, body.to_bytes()))
+async fn exchange(
+    endpoint: &Endpoint,
+    connection: &mut Option<Connection>,
+    mut request: Request<Full<Bytes>>,
+    limits: Limits,
+) -> Result<Response<Bytes>, Failure> {
+    // Whoever signs a request has named the host already.
+    if !request.headers().contains_key(HOST) {
+        let host = HeaderValue::try_from(endpoint.to_string()).map_err(Failure::broken)?;
+        request.headers_mut().insert(HOST, host);
     }
+    let (head, body) = send(endpoint, connection, request, limits).await?.into_parts();
+    let body = Limited::new(body, limits.body)
+        .collect()
+        .await
+        .map_err(|error| if error.is::<LengthLimitError>() { Failure::TooLarge } else { Failure::broken(error) })?;
+    Ok(Response::from_parts(head, body.to_bytes()))
 }
 
 /// Sends on the connection that is there; if it was closed in the meantime, before anything was sent, on a new one.
@@ -96,6 +106,7 @@ async fn send(
     endpoint: &Endpoint,
     connection: &mut Option<Connection>,
     mut request: Request<Full<Bytes>>,
+    limits: Limits,
 ) -> Result<Response<Incoming>, Failure> {
     if let Some(requests) = connection {
         if requests.ready().await.is_ok() {
@@ -103,44 +114,34 @@ async fn send(
                 Ok(response) => return Ok(response),
                 Err(mut error) => match error.take_message() {
                     Some(unsent) => request = unsent,
-                    None => return Err(Failure::unanswered(error.into_error())),
+                    None => return Err(Failure::broken(error.into_error())),
                 },
             }
         }
     }
     let connect = TcpStream::connect((endpoint.host(), endpoint.port()));
-    let stream = timeout(CONNECT_TIMEOUT, connect).await.map_err(|_| Failure::unanswered("no connection in time"))?;
-    let stream = Stream(stream.map_err(Failure::unanswered)?);
-    let (requests, driver) = http1::handshake(stream).await.map_err(Failure::unanswered)?;
-    // What goes wrong is told to whoever has sent the request.
+    let stream = timeout(limits.connect, connect).await.map_err(|_| Failure::ConnectTimeout)?;
+    let stream = Stream(stream.map_err(|error| Failure::Unreachable(error.to_string()))?);
+    let (requests, driver) = http1::handshake(stream).await.map_err(Failure::broken)?;
+    // The caller of `send_request` is told what goes wrong.
     tokio::spawn(async { drop(driver.await) });
-    connection.insert(requests).send_request(request).await.map_err(Failure::unanswered)
-}
-
-/// The type of an error, without what may follow a colon, and before a `#`; its message if it has no type.
-fn reason(headers: &HeaderMap, body: &[u8]) -> String {
-    let header = headers.get("x-amzn-errortype").and_then(|value| value.to_str().ok());
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let field = |name: &str| body.get(name).and_then(Value::as_str);
-    let kind = header.or_else(|| field("__type")).or_else(|| field("code"));
-    let kind =
-        kind.map(|kind| kind.split(':').next().unwrap_or(kind)).map(|kind| kind.rsplit('#').next().unwrap_or(kind));
-    kind.or_else(|| field("message")).or_else(|| field("Message")).unwrap_or_default().chars().take(200).collect()
+    connection.insert(requests).send_request(request).await.map_err(Failure::broken)
 }
 
 impl Failure {
-    fn unanswered(why: impl fmt::Display) -> Self {
-        Self::Unanswered(why.to_string())
+    fn broken(why: impl fmt::Display) -> Self {
+        Self::Broken(why.to_string())
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unanswered(why) => f.write_str(why),
-            Self::Refused { status, reason } => write!(f, "{status} {reason}"),
-            Self::Unreadable => f.write_str("an answer that makes no sense"),
-        }
+        f.write_str(match self {
+            Self::ConnectTimeout => "no connection in time",
+            Self::Timeout => "no answer in time",
+            Self::Unreachable(why) | Self::Broken(why) => why,
+            Self::TooLarge => "length limit exceeded",
+        })
     }
 }
 

@@ -5,12 +5,8 @@ use std::{fmt, sync::Arc, time::Duration};
 use fastrand::Rng;
 use tokio::sync::Notify;
 
-use super::{Anomaly, CentralizedStrategy, Poller, Shared, manifest::Current, rule::Identity};
-use crate::{
-    clock::Clock,
-    sampling::Outcome,
-    transport::{DaemonAddress, http1::Client},
-};
+use super::{Anomaly, CentralizedStrategy, Poller, Shared, daemon::Daemon, manifest::Current, rule::Identity};
+use crate::{clock::Clock, sampling::Outcome, transport::DaemonAddress};
 
 /// Adjusts a [`CentralizedStrategy`].
 ///
@@ -98,7 +94,7 @@ impl CentralizedBuilder {
     fn parts(self) -> (Arc<Shared>, Poller) {
         let Self { address, service, anomaly, clock, random } = self;
         let shared = Arc::new(Shared { current: Current::default(), anomaly, clock, stop: Notify::new() });
-        let poller = Poller::new(shared.clone(), Client::new(address.tcp().clone()), service, random);
+        let poller = Poller::new(shared.clone(), Daemon::new(address.tcp().clone()), service, random);
         (shared, poller)
     }
 }

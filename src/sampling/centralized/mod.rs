@@ -39,6 +39,7 @@
 
 mod api;
 mod builder;
+mod daemon;
 mod manifest;
 mod poller;
 mod rule;

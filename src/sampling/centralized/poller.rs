@@ -18,11 +18,11 @@ use fastrand::Rng;
 use super::{
     Shared,
     api::{self, Targets},
+    daemon::{Daemon, Failure},
     manifest::{Entry, Manifest},
     rule::{CentralRule, Identity},
     state::Report,
 };
-use crate::transport::http1::{Client, Failure};
 
 const RULES_EVERY: Duration = Duration::from_secs(300);
 const RULES_JITTER: f64 = 5.0;
@@ -42,7 +42,7 @@ const MAX_PAGES: usize = 50;
 #[must_use = "a poller does nothing unless it runs"]
 pub struct Poller {
     shared: Arc<Shared>,
-    client: Client,
+    daemon: Daemon,
     service: Identity,
     random: Rng,
     until_rules: Duration,
@@ -58,10 +58,10 @@ pub struct Poller {
 }
 
 impl Poller {
-    pub(super) fn new(shared: Arc<Shared>, client: Client, service: Identity, random: Rng) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, daemon: Daemon, service: Identity, random: Rng) -> Self {
         Self {
             shared,
-            client,
+            daemon,
             service,
             random,
             until_rules: Duration::ZERO,
@@ -142,7 +142,7 @@ impl Poller {
         let (mut rules, mut tokens) = (Vec::new(), Vec::<String>::new());
         while tokens.len() < MAX_PAGES {
             let request = api::rules_request(tokens.last().map(String::as_str));
-            let answer = self.client.post(api::RULES_PATH, request).await?;
+            let answer = self.daemon.post(api::RULES_PATH, request).await?;
             let page = api::rules_page(&answer).ok_or(Failure::Unreadable)?;
             for rule in page.rules {
                 if rules.iter().all(|known: &CentralRule| known.common.name != rule.common.name) {
@@ -167,7 +167,7 @@ impl Poller {
             let reports: Vec<Report> =
                 entries.iter().map(|entry| entry.state.report(&entry.rule.common.name)).collect();
             let request = api::targets_request(client_id(), now, &reports);
-            let answer = self.client.post(api::TARGETS_PATH, request).await;
+            let answer = self.daemon.post(api::TARGETS_PATH, request).await;
             let answer = answer.and_then(|answer| api::targets(&answer).ok_or(Failure::Unreadable));
             match answer {
                 Ok(answer) => {
@@ -224,7 +224,7 @@ impl Poller {
 
 impl fmt::Debug for Poller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Poller").field("client", &self.client).field("stale", &self.stale).finish_non_exhaustive()
+        f.debug_struct("Poller").field("daemon", &self.daemon).field("stale", &self.stale).finish_non_exhaustive()
     }
 }
 
