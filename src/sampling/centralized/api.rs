@@ -1,6 +1,7 @@
 //! The two calls of X-Ray as JSON, both ways.
 //!
-//! What is unknown is passed over, and a record that lacks something is left out by itself.
+//! In: counts, and the JSON of answers. Out: the JSON of calls, and rules and targets. What is unknown is passed over,
+//! and a record that lacks something is left out by itself.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     rule::CentralRule,
-    state::{Anomalies, Counts, Report},
+    state::{Anomalies, Counts, Report, Target},
 };
 use crate::{
     document::text::cut,
@@ -26,19 +27,6 @@ const MAX_SERVICE_NAME: usize = 64;
 pub(super) struct RulesPage {
     pub(super) rules: Vec<CentralRule>,
     pub(super) next_token: Option<String>,
-}
-
-/// What X-Ray grants one rule.
-#[derive(Debug)]
-pub(super) struct Target {
-    pub(super) rule_name: String,
-    pub(super) fixed_rate: f64,
-    pub(super) quota: Option<u32>,
-    /// In seconds since the epoch, as below.
-    pub(super) quota_ttl: Option<f64>,
-    pub(super) interval: Option<u64>,
-    /// A rate, and its end.
-    pub(super) boost: Option<(f64, f64)>,
 }
 
 /// The answer to a report.

@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use super::api::Target;
 use crate::sampling::{Outcome, Rule, RuleStats, SamplingRequest};
 
 /// A rule that X-Ray has not said otherwise about reports this often, in seconds.
@@ -31,6 +30,19 @@ pub(super) struct Anomalies {
     pub(super) anomalous: u64,
     /// Of the anomalous ones.
     pub(super) sampled: u64,
+}
+
+/// What X-Ray grants one rule.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) rule_name: String,
+    pub(super) fixed_rate: f64,
+    pub(super) quota: Option<u32>,
+    /// In seconds since the epoch, as below.
+    pub(super) quota_ttl: Option<f64>,
+    pub(super) interval: Option<u64>,
+    /// A rate, and its end.
+    pub(super) boost: Option<(f64, f64)>,
 }
 
 /// The state of one rule; it is locked for a few comparisons, never while anything is waited for.
