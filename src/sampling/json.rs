@@ -1,4 +1,6 @@
 //! Rules from the local rules document of the X-Ray SDKs.
+//!
+//! In: JSON. Out: rules, or an error that names the rule and what is wrong with it.
 
 use std::{fmt, fs, io, iter, path::Path};
 

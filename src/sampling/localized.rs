@@ -1,4 +1,6 @@
 //! Sampling by rules that are part of the program.
+//!
+//! In: checked rules, and requests. Out: decisions of the first rule that matches, counted by rule.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 

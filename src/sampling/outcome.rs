@@ -1,4 +1,6 @@
 //! How a request ended about which a strategy has decided.
+//!
+//! In: the end of a request. Out: the argument of `SamplingStrategy::observe`.
 
 use std::time::Duration;
 

@@ -1,4 +1,6 @@
 //! The number of requests per second that are recorded before the fixed rate applies.
+//!
+//! In: a size, and the second of a request. Out: whether there is room for it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

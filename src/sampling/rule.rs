@@ -1,4 +1,6 @@
 //! One sampling rule.
+//!
+//! In: patterns, a reservoir and a rate; then requests. Out: whether the rule matches a request.
 
 use std::sync::Arc;
 

@@ -1,4 +1,6 @@
 //! A checked list of sampling rules.
+//!
+//! In: rules. Out: rules that a strategy can apply, or an error that says which of them cannot be.
 
 use std::{borrow::Cow, fmt};
 

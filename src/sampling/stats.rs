@@ -1,4 +1,6 @@
 //! What a strategy has decided, by rule.
+//!
+//! In: the counters of strategies. Out: a copy of them, for `Recorder::stats`.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,6 @@
 //! Wildcards of sampling rules and host patterns.
+//!
+//! In: a pattern and a text. Out: whether they match, in time that is bounded by the product of their lengths.
 
 /// Whether `text` matches `pattern`, in which `*` stands for any run of characters and `?` for exactly one.
 ///

@@ -1,12 +1,46 @@
-//! What rules ask about the service, and where time and randomness come from.
+//! Building a strategy and its poller.
+//!
+//! In: what rules ask about the service, and where time and randomness come from. Out: a strategy that starts its poller
+//! itself, or the two of them.
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use fastrand::Rng;
 use tokio::sync::Notify;
 
-use super::{Anomaly, CentralizedStrategy, Poller, Shared, daemon::Daemon, manifest::Current, rule::Identity};
+use super::{
+    CentralizedStrategy, Poller,
+    daemon::Daemon,
+    manifest::Current,
+    rule::Identity,
+    shared::{Anomaly, Shared},
+};
 use crate::{clock::Clock, sampling::Outcome, transport::DaemonAddress};
+
+impl CentralizedStrategy {
+    /// Asks the daemon at this address, in a thread that the first decision starts.
+    #[must_use]
+    pub fn new(address: DaemonAddress) -> Self {
+        Self::builder(address).build()
+    }
+
+    /// The same, and its poller, which has to be [run](Poller::run).
+    pub fn pair(address: DaemonAddress) -> (Self, Poller) {
+        Self::builder(address).pair()
+    }
+
+    /// A strategy to be adjusted.
+    pub fn builder(address: DaemonAddress) -> CentralizedBuilder {
+        CentralizedBuilder::new(address)
+    }
+
+    pub(crate) fn for_recorder(address: &DaemonAddress, clock: &Clock, origin: Option<&str>) -> Self {
+        let mut builder = Self::builder(address.clone());
+        builder.clock = clock.clone();
+        builder.service.service_type = origin.map(str::to_owned);
+        builder.build()
+    }
+}
 
 /// Adjusts a [`CentralizedStrategy`].
 ///
@@ -14,14 +48,14 @@ use crate::{clock::Clock, sampling::Outcome, transport::DaemonAddress};
 #[must_use]
 pub struct CentralizedBuilder {
     address: DaemonAddress,
-    pub(super) service: Identity,
+    service: Identity,
     anomaly: Arc<Anomaly>,
-    pub(super) clock: Clock,
+    clock: Clock,
     random: Rng,
 }
 
 impl CentralizedBuilder {
-    pub(super) fn new(address: DaemonAddress) -> Self {
+    fn new(address: DaemonAddress) -> Self {
         Self {
             address,
             service: Identity::default(),

@@ -1,4 +1,6 @@
 //! The rules in force, in the order in which they are tried, and when they were fetched.
+//!
+//! In: rules as X-Ray has them. Out: the rule that is about a request, with its state.
 
 use std::{
     sync::{

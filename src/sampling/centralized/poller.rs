@@ -16,11 +16,11 @@ use std::{
 use fastrand::Rng;
 
 use super::{
-    Shared,
     api::{self, Targets},
     daemon::{Daemon, Failure},
     manifest::{Entry, Manifest},
     rule::{CentralRule, Identity},
+    shared::Shared,
     state::Report,
 };
 

@@ -1,4 +1,6 @@
 //! One rule of X-Ray: which requests it is about, and what it grants.
+//!
+//! In: what the service is. Out: whether the rule is about it, and which rule is tried first.
 
 use std::cmp::Ordering;
 
