@@ -20,6 +20,7 @@
 mod flush;
 mod in_memory;
 mod log;
+mod queue;
 mod udp;
 
 use std::{sync::Arc, time::Instant};

@@ -8,8 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{queue::Queue, together};
-use crate::transport::Endpoint;
+use super::gso;
+use crate::{emitter::queue::Queue, transport::Endpoint};
 
 /// A host name is looked up again this often, for daemons that move; soon, if nobody listens there any more.
 const LOOKUP_EVERY: Duration = Duration::from_secs(30);
@@ -94,7 +94,7 @@ impl Connection {
 
     /// How many datagrams of at most this length leave in one call.
     pub(super) fn most_together(&self, longest: usize) -> usize {
-        if self.offload && longest <= self.longest_together { together::most(longest) } else { 1 }
+        if self.offload && longest <= self.longest_together { gso::most(longest) } else { 1 }
     }
 
     /// Sends datagrams of similar size in one call.
@@ -136,7 +136,7 @@ impl Connection {
         let connected = self.socket.is_some();
         match outcome {
             Outcome::TooLarge | Outcome::Failed if connected && datagrams.len() > 1 => {
-                self.longest_together = together::longest(datagrams) - 1;
+                self.longest_together = gso::longest(datagrams) - 1;
                 Outcome::Apart
             }
             Outcome::Failed => {
@@ -174,7 +174,7 @@ impl Connection {
         }
         let socket = self.socket.as_ref().ok_or(ErrorKind::NotConnected)?;
         loop {
-            match together::send(socket, datagrams) {
+            match gso::send(socket, datagrams) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 result => return result,
             }

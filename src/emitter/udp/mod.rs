@@ -4,14 +4,13 @@
 //! nobody listening is a normal state.
 
 mod connection;
-mod queue;
+mod gso;
 mod sender;
-mod together;
 
 use std::{cell::RefCell, fmt, io, sync::Arc, thread, time::Instant};
 
-use self::{connection::Connection, queue::Queue};
-use super::{Emitter, EmitterStats, Flush};
+use self::connection::Connection;
+use super::{Emitter, EmitterStats, Flush, queue::Queue};
 use crate::{
     document::{MAX_DEPTH, MAX_DOCUMENT, SegmentDocument},
     transport::DaemonAddress,

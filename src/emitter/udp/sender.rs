@@ -7,9 +7,9 @@ use std::{
 
 use super::{
     connection::{Connection, Outcome, Sent},
-    queue::{Counters, Datagrams, FlushRequest, Queue},
-    together,
+    gso,
 };
+use crate::emitter::queue::{Counters, Datagrams, FlushRequest, Queue};
 
 /// Datagrams leave in trains with pauses in between, so that a receiver with a default socket buffer (208 KiB, counted
 /// with the kernel's own overhead) can keep up even if it is busy with something else for a while.
@@ -119,8 +119,8 @@ fn send_train<'a, 'b>(
 ) -> impl Iterator<Item = &'b [u8]> + use<'a, 'b> {
     let now = Instant::now();
     let mut done = 0;
-    'train: for similar in together::by_size(next) {
-        for group in similar.chunks(connection.most_together(together::longest(similar))) {
+    'train: for similar in gso::by_size(next) {
+        for group in similar.chunks(connection.most_together(gso::longest(similar))) {
             let sent = connection.send(group, now);
             ledger.enter(sent, group.len() as u64);
             if sent.outcome == Outcome::Apart {

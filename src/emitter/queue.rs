@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::super::{Dropped, EmitterStats, Flush, FlushDone};
+use super::{Dropped, EmitterStats, Flush, FlushDone};
 use crate::sync::{
     Condvar, Mutex, MutexGuard,
     atomic::{AtomicU64, Ordering::Relaxed},
