@@ -8,11 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Dropped, EmitterStats, Flush, FlushDone};
-use crate::sync::{
-    Condvar, Mutex, MutexGuard,
-    atomic::{AtomicU64, Ordering::Relaxed},
-};
+use super::{Flush, FlushDone, counters::Counters};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// The thread looks for new documents this often while there are some, and less and less often when there are none.
 ///
@@ -278,33 +275,3 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-macro_rules! counters {
-    ($($reason:ident)*) => {
-        /// What became of the datagrams.
-        #[derive(Debug, Default)]
-        pub(super) struct Counters {
-            emitted: AtomicU64,
-            $($reason: AtomicU64,)*
-        }
-
-        impl Counters {
-            pub(super) fn emitted(&self, count: u64) {
-                self.emitted.fetch_add(count, Relaxed);
-            }
-
-            $(pub(super) fn $reason(&self, count: u64) {
-                self.$reason.fetch_add(count, Relaxed);
-            })*
-
-            pub(super) fn stats(&self) -> EmitterStats {
-                EmitterStats {
-                    emitted: self.emitted.load(Relaxed),
-                    dropped: Dropped { $($reason: self.$reason.load(Relaxed),)* },
-                }
-            }
-        }
-    };
-}
-
-counters!(overflow refused unresolved would_block too_large io shutdown);

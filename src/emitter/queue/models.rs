@@ -5,7 +5,10 @@ use std::sync::Arc;
 use loom::{model, thread};
 
 use super::*;
-use crate::sync::atomic::AtomicBool;
+use crate::{
+    emitter::Dropped,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 /// Longer than a model takes.
 fn later() -> Instant {

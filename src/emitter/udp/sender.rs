@@ -9,7 +9,10 @@ use super::{
     connection::{Connection, Outcome, Sent},
     gso,
 };
-use crate::emitter::queue::{Counters, Datagrams, FlushRequest, Queue};
+use crate::emitter::{
+    counters::Counters,
+    queue::{Datagrams, FlushRequest, Queue},
+};
 
 /// Datagrams leave in trains with pauses in between, so that a receiver with a default socket buffer (208 KiB, counted
 /// with the kernel's own overhead) can keep up even if it is busy with something else for a while.

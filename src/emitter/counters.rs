@@ -1,0 +1,36 @@
+//! Counts what becomes of documents, each of them once.
+//!
+//! In: numbers of documents, by any thread. Out: the statistics of an emitter.
+
+use super::{Dropped, EmitterStats};
+use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+macro_rules! counters {
+    ($($reason:ident)*) => {
+        /// What became of the documents.
+        #[derive(Debug, Default)]
+        pub(super) struct Counters {
+            emitted: AtomicU64,
+            $($reason: AtomicU64,)*
+        }
+
+        impl Counters {
+            pub(super) fn emitted(&self, count: u64) {
+                self.emitted.fetch_add(count, Relaxed);
+            }
+
+            $(pub(super) fn $reason(&self, count: u64) {
+                self.$reason.fetch_add(count, Relaxed);
+            })*
+
+            pub(super) fn stats(&self) -> EmitterStats {
+                EmitterStats {
+                    emitted: self.emitted.load(Relaxed),
+                    dropped: Dropped { $($reason: self.$reason.load(Relaxed),)* },
+                }
+            }
+        }
+    };
+}
+
+counters!(overflow refused unresolved would_block too_large io shutdown);

@@ -1,0 +1,43 @@
+//! What an emitter has sent and dropped.
+//!
+//! In: the counters of emitters. Out: a copy of them, for `Recorder::stats`.
+
+/// Counts documents since the emitter was made. A segment that was split counts once for each piece.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct EmitterStats {
+    /// Handed over: to the socket, to the writer, or to the list in memory. A datagram has no receipt, so this says
+    /// nothing about its arrival.
+    pub emitted: u64,
+    /// Dropped, by reason.
+    pub dropped: Dropped,
+}
+
+/// Counts documents that were dropped, by reason.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Dropped {
+    /// The queue was full: its bound in bytes was reached.
+    pub overflow: u64,
+    /// Nobody listens at the daemon's address: the kernel said so.
+    pub refused: u64,
+    /// The daemon's host name has no address.
+    pub unresolved: u64,
+    /// The socket's buffer stayed full.
+    pub would_block: u64,
+    /// Too large for a datagram, even after everything was cut.
+    pub too_large: u64,
+    /// Any other error of the socket or the writer.
+    pub io: u64,
+    /// Emitted after the shutdown, or still queued at its deadline; or left in a forked child, which cannot send.
+    pub shutdown: u64,
+}
+
+impl Dropped {
+    /// All of them.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        let Self { overflow, refused, unresolved, would_block, too_large, io, shutdown } = *self;
+        overflow + refused + unresolved + would_block + too_large + io + shutdown
+    }
+}
