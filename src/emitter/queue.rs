@@ -1,4 +1,7 @@
-//! The queue between the request path and the sending thread: bytes, a bound, and counters.
+//! The queue between the request path and the sending thread.
+//!
+//! In: documents as bytes, and requests to flush, of any thread. Out: batches for one thread, within a bound in bytes;
+//! what does not fit, and what is left at the end, is counted. It does not know how documents are sent.
 
 #[cfg(all(test, loom))]
 mod models;
@@ -30,7 +33,7 @@ pub(super) struct Queue {
 
 #[derive(Debug, Default)]
 struct State {
-    datagrams: Datagrams,
+    documents: Batch,
     /// Bytes of the batch that the thread has taken and not sent yet: they count towards the bound.
     in_flight: usize,
     flushes: Vec<FlushRequest>,
@@ -42,17 +45,17 @@ struct State {
     /// The thread has ended: nobody is there to answer a flush.
     ended: bool,
     /// Something other than a document has happened, and ends a wait for it.
-    poked: bool,
+    woken: bool,
 }
 
-/// Datagrams one after the other, and where each of them ends.
+/// Documents one after the other, and where each of them ends.
 #[derive(Debug, Default)]
-pub(super) struct Datagrams {
+pub(super) struct Batch {
     bytes: Vec<u8>,
     ends: Vec<usize>,
 }
 
-impl Datagrams {
+impl Batch {
     pub(super) fn len(&self) -> usize {
         self.ends.len()
     }
@@ -88,8 +91,8 @@ impl Queue {
         Self { state: Mutex::default(), changed: Condvar::new(), max_bytes, process, counters }
     }
 
-    /// Appends a datagram, or drops and counts it.
-    pub(super) fn push(&self, datagram: &[u8]) {
+    /// Appends a document, or drops and counts it.
+    pub(super) fn push(&self, document: &[u8]) {
         let mut state = match self.state.try_lock() {
             Ok(state) => state,
             Err(TryLockError::Poisoned(state)) => state.into_inner(),
@@ -99,13 +102,13 @@ impl Queue {
         if state.closed {
             drop(state);
             self.counters.shutdown(1);
-        } else if state.datagrams.bytes() + state.in_flight + datagram.len() > self.max_bytes {
+        } else if state.documents.bytes() + state.in_flight + document.len() > self.max_bytes {
             drop(state);
             self.counters.overflow(1);
         } else {
-            state.datagrams.bytes.extend_from_slice(datagram);
-            let end = state.datagrams.bytes();
-            state.datagrams.ends.push(end);
+            state.documents.bytes.extend_from_slice(document);
+            let end = state.documents.bytes();
+            state.documents.ends.push(end);
             if std::mem::take(&mut state.asleep) {
                 drop(state);
                 self.changed.notify_one();
@@ -128,14 +131,14 @@ impl Queue {
         }
         state.flushes.push(FlushRequest { deadline, done });
         drop(state);
-        self.poke();
+        self.wake();
         flush
     }
 
     pub(super) fn close(&self) {
         if !self.is_forked() {
             self.lock().closed = true;
-            self.poke();
+            self.wake();
         }
     }
 
@@ -148,23 +151,23 @@ impl Queue {
     fn abandon_copy(&self) -> usize {
         let Ok(mut state) = self.state.try_lock() else { return 0 };
         state.closed = true;
-        let left = state.datagrams.len();
-        state.datagrams.clear();
+        let left = state.documents.len();
+        state.documents.clear();
         self.counters.shutdown(left as u64);
         left
     }
 
     /// Wakes the thread for something other than a document.
-    pub(super) fn poke(&self) {
+    pub(super) fn wake(&self) {
         let mut state = self.lock();
         state.asleep = false;
-        state.poked = true;
+        state.woken = true;
         drop(state);
         self.changed.notify_one();
     }
 
     /// The life of the thread: hands over what has gathered and who waits for it, until the queue is closed.
-    pub(super) fn serve(&self, mut send: impl FnMut(&Datagrams, &mut Vec<FlushRequest>)) {
+    pub(super) fn serve(&self, mut send: impl FnMut(&Batch, &mut Vec<FlushRequest>)) {
         struct End<'a>(&'a Queue);
 
         impl Drop for End<'_> {
@@ -174,7 +177,7 @@ impl Queue {
         }
 
         let _end = End(self);
-        let mut batch = Datagrams::default();
+        let mut batch = Batch::default();
         loop {
             let (mut flushes, closed) = self.next(&mut batch);
             send(&batch, &mut flushes);
@@ -188,24 +191,24 @@ impl Queue {
     }
 
     /// Waits until there is something to do, and swaps `batch` for what has gathered. True if that is the last.
-    fn next(&self, batch: &mut Datagrams) -> (Vec<FlushRequest>, bool) {
+    fn next(&self, batch: &mut Batch) -> (Vec<FlushRequest>, bool) {
         batch.clear();
         let mut state = self.lock();
         state.in_flight = 0;
         let mut pause = FIRST_PAUSE;
-        while state.datagrams.len() == 0 && state.flushes.is_empty() && !state.closed {
+        while state.documents.len() == 0 && state.flushes.is_empty() && !state.closed {
             if pause <= LAST_PAUSE {
                 state = self.changed.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0;
                 pause *= 2;
             } else {
                 batch.clear();
-                state.datagrams.clear();
+                state.documents.clear();
                 state.asleep = true;
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 state.asleep = false;
             }
         }
-        std::mem::swap(&mut state.datagrams, batch);
+        std::mem::swap(&mut state.documents, batch);
         state.in_flight = batch.bytes();
         (std::mem::take(&mut state.flushes), state.closed)
     }
@@ -215,8 +218,8 @@ impl Queue {
         let mut state = self.lock();
         state.closed = true;
         state.ended = true;
-        let left = state.datagrams.len();
-        state.datagrams.clear();
+        let left = state.documents.len();
+        state.documents.clear();
         let flushes = std::mem::take(&mut state.flushes);
         drop(state);
         self.counters.shutdown(left as u64);
@@ -225,13 +228,13 @@ impl Queue {
 
     /// How full it is, up to 1, if the thread's batch has so many bytes left.
     pub(super) fn fill(&self, bytes_left: usize) -> f64 {
-        (self.lock().datagrams.bytes.len() + bytes_left) as f64 / self.max_bytes as f64
+        (self.lock().documents.bytes.len() + bytes_left) as f64 / self.max_bytes as f64
     }
 
     /// Waits until something other than a document happens, at most until `deadline`.
-    pub(super) fn wait_for_poke(&self, deadline: Instant) {
+    pub(super) fn wait_for_wake(&self, deadline: Instant) {
         let mut state = self.lock();
-        while !std::mem::take(&mut state.poked) {
+        while !std::mem::take(&mut state.woken) {
             let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else {
                 return;
             };
@@ -239,16 +242,16 @@ impl Queue {
         }
     }
 
-    /// Ends the flushes whose deadline has passed while `unsent` datagrams of the thread's batch remain.
+    /// Ends the flushes whose deadline has passed while `unsent` documents of the thread's batch remain.
     ///
     /// True if that of the shutdown has passed too: everything unsent is dropped and counted then.
     pub(super) fn checkpoint(&self, unsent: usize, flushes: &mut Vec<FlushRequest>) -> bool {
         let now = Instant::now();
         let mut state = self.lock();
-        let left = unsent + state.datagrams.len();
+        let left = unsent + state.documents.len();
         let abandon = state.abandon_at.is_some_and(|at| now >= at);
         if abandon {
-            state.datagrams.clear();
+            state.documents.clear();
             self.counters.shutdown(left as u64);
         }
         let mut over = Vec::new();

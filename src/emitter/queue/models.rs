@@ -46,9 +46,9 @@ impl Served {
         Self { queue, sent, sender }
     }
 
-    fn push(&self, datagram: &'static [u8]) -> thread::JoinHandle<()> {
+    fn push(&self, document: &'static [u8]) -> thread::JoinHandle<()> {
         let queue = self.queue.clone();
-        thread::spawn(move || queue.push(datagram))
+        thread::spawn(move || queue.push(document))
     }
 
     /// What was sent until the queue was closed, in order, and what was dropped.
@@ -64,7 +64,7 @@ impl Served {
 }
 
 #[test]
-fn every_datagram_is_sent_once() {
+fn every_document_is_sent_once() {
     model(|| {
         let served = Served::new(100);
         let producer = served.push(b"a");
@@ -76,7 +76,7 @@ fn every_datagram_is_sent_once() {
 }
 
 #[test]
-fn a_datagram_wakes_the_thread() {
+fn a_document_wakes_the_thread() {
     model(|| {
         let served = Served::new(100);
         let producer = served.push(b"a");
@@ -111,7 +111,7 @@ fn a_flush_ends_although_the_thread_waits_for_something_else() {
             let looked_up = looked_up.clone();
             move |queue| {
                 while !looked_up.load(Relaxed) {
-                    queue.wait_for_poke(later());
+                    queue.wait_for_wake(later());
                 }
             }
         });
@@ -120,7 +120,7 @@ fn a_flush_ends_although_the_thread_waits_for_something_else() {
             let queue = served.queue.clone();
             move || {
                 looked_up.store(true, Relaxed);
-                queue.poke();
+                queue.wake();
             }
         });
         assert_eq!(served.queue.request_flush(later(), false).wait(), 0);

@@ -29,8 +29,8 @@ pub(super) struct Sent {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Outcome {
     Out,
-    /// They do not leave in one call on this way, and have to be sent again.
-    Apart,
+    /// They cannot be sent in one call on this way; smaller groups may be.
+    NotInOneCall,
     /// They were refused by every address.
     Refused,
     TooLarge,
@@ -52,7 +52,7 @@ pub(super) struct Connection {
     offload: bool,
     /// Longer datagrams than this leave one by one: what leaves in one call cannot become fragments, so that not every
     /// network takes every length.
-    longest_together: usize,
+    longest_combined: usize,
     lookup: Arc<Mutex<Lookup>>,
     next_lookup: Instant,
     next_connect: Instant,
@@ -79,7 +79,7 @@ impl Connection {
             current: 0,
             socket: None,
             offload,
-            longest_together: usize::MAX,
+            longest_combined: usize::MAX,
             lookup: Arc::default(),
             next_lookup: now,
             next_connect: now,
@@ -93,8 +93,8 @@ impl Connection {
     }
 
     /// How many datagrams of at most this length leave in one call.
-    pub(super) fn most_together(&self, longest: usize) -> usize {
-        if self.offload && longest <= self.longest_together { gso::most(longest) } else { 1 }
+    pub(super) fn max_per_call(&self, longest: usize) -> usize {
+        if self.offload && longest <= self.longest_combined { gso::max_per_call(longest) } else { 1 }
     }
 
     /// Sends datagrams of similar size in one call.
@@ -136,8 +136,8 @@ impl Connection {
         let connected = self.socket.is_some();
         match outcome {
             Outcome::TooLarge | Outcome::Failed if connected && datagrams.len() > 1 => {
-                self.longest_together = gso::longest(datagrams) - 1;
-                Outcome::Apart
+                self.longest_combined = gso::longest(datagrams) - 1;
+                Outcome::NotInOneCall
             }
             Outcome::Failed => {
                 self.doubt_name(now);
@@ -188,7 +188,7 @@ impl Connection {
             match connect(self.addresses[self.current % self.addresses.len()]) {
                 Ok(socket) => {
                     self.socket = Some(socket);
-                    self.longest_together = usize::MAX;
+                    self.longest_combined = usize::MAX;
                     return Ok(());
                 }
                 Err(error) => {
@@ -245,7 +245,7 @@ impl Connection {
         let started = thread::Builder::new().name("xray-lookup".to_owned()).stack_size(256 * 1024).spawn(move || {
             let addresses = (host.as_str(), port).to_socket_addrs().map(Iterator::collect).unwrap_or_default();
             *lookup.lock().unwrap_or_else(PoisonError::into_inner) = Lookup::Done(addresses);
-            queue.poke();
+            queue.wake();
         });
         if started.is_err() {
             *self.lookup() = Lookup::Idle;

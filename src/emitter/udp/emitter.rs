@@ -24,7 +24,7 @@ thread_local! {
 /// Sends every document as a datagram of its own, from a thread of its own.
 ///
 /// The queue in between is bounded in bytes; documents that do not fit are dropped and counted, and so is every other
-/// loss ([`Dropped`](crate::emitter::Dropped)). Documents above 64,000 bytes are split. Datagrams leave in short trains, since a
+/// loss ([`Dropped`](crate::emitter::Dropped)). Documents above 64,000 bytes are split. Datagrams leave in short bursts, since a
 /// receiver with a default socket buffer would lose longer ones.
 ///
 /// Dropping the emitter lets the thread send what is queued and end; only [`shutdown`](Emitter::shutdown) waits for it.

@@ -1,6 +1,6 @@
-//! Datagrams that leave in one call: Linux cuts a long one into pieces of equal size (`UDP_SEGMENT`).
+//! Generic segmentation offload: Linux cuts one long datagram into pieces of equal size (`UDP_SEGMENT`).
 //!
-//! A document may be followed by white space, so documents of similar size are padded to the same. Elsewhere, and
+//! In: datagrams, and a socket. Out: as few calls as possible. A document may be followed by white space, so documents of similar size are padded to the same. Elsewhere, and
 //! wherever it does not work, every datagram leaves by itself.
 
 use std::{io, net::UdpSocket};
@@ -33,11 +33,11 @@ pub(super) fn longest(datagrams: &[&[u8]]) -> usize {
 }
 
 /// How many datagrams of at most this length leave in one call.
-pub(super) fn most(longest: usize) -> usize {
+pub(super) fn max_per_call(longest: usize) -> usize {
     if sys::works() { (MAX_BYTES / longest.max(1)).clamp(1, MAX_DATAGRAMS) } else { 1 }
 }
 
-/// Sends datagrams of such a run, of which there are no more than [`most`] allows.
+/// Sends datagrams of such a run, of which there are no more than [`max_per_call`] allows.
 pub(super) fn send(socket: &UdpSocket, datagrams: &[&[u8]]) -> io::Result<()> {
     match datagrams {
         [datagram] => socket.send(datagram).map(drop),

@@ -11,27 +11,27 @@ use super::{
 };
 use crate::emitter::{
     counters::Counters,
-    queue::{Datagrams, FlushRequest, Queue},
+    queue::{Batch, FlushRequest, Queue},
 };
 
-/// Datagrams leave in trains with pauses in between, so that a receiver with a default socket buffer (208 KiB, counted
+/// Datagrams leave in bursts with pauses in between, so that a receiver with a default socket buffer (208 KiB, counted
 /// with the kernel's own overhead) can keep up even if it is busy with something else for a while.
 #[derive(Clone, Copy)]
-struct Pace {
+struct Pacing {
     datagrams: usize,
     gap: Duration,
 }
 
-/// While the queue is empty, a receiver may be busy for several trains.
-const EASY: Pace = Pace { datagrams: 16, gap: Duration::from_millis(2) };
-/// When the queue is half full, it may be for the length of one. What lies in between follows the load, so that no train
+/// While the queue is empty, a receiver may be busy for several bursts.
+const EASY: Pacing = Pacing { datagrams: 16, gap: Duration::from_millis(2) };
+/// When the queue is half full, it may be for the length of one. What lies in between follows the load, so that no burst
 /// is faster than it has to be.
-const HURRIED: Pace = Pace { datagrams: 64, gap: Duration::from_micros(200) };
-/// No train is longer than this, whatever its pace.
-const MAX_TRAIN_BYTES: usize = 64 * 1024;
+const HURRIED: Pacing = Pacing { datagrams: 64, gap: Duration::from_micros(200) };
+/// No burst is longer than this, whatever its pacing.
+const MAX_BURST_BYTES: usize = 64 * 1024;
 
-impl Pace {
-    /// The pace for a queue of which this share is full.
+impl Pacing {
+    /// The pacing for a queue of which this share is full.
     fn at(fill: f64) -> Self {
         let hurry = (2.0 * fill).min(1.0);
         Self {
@@ -43,11 +43,11 @@ impl Pace {
 
 /// Sends until the queue is closed.
 pub(super) fn run(queue: &Queue, mut connection: Connection) {
-    let mut train = Train::default();
+    let mut burst = Burst::default();
     queue.serve(|batch, flushes| {
         let abandoned = wait_for_address(queue, &mut connection, batch, flushes);
         if !abandoned && !queue.checkpoint(batch.len(), flushes) {
-            send_all(queue, &mut connection, batch, &mut train, flushes);
+            send_all(queue, &mut connection, batch, &mut burst, flushes);
         }
     });
 }
@@ -58,12 +58,12 @@ pub(super) fn run(queue: &Queue, mut connection: Connection) {
 fn wait_for_address(
     queue: &Queue,
     connection: &mut Connection,
-    batch: &Datagrams,
+    batch: &Batch,
     flushes: &mut Vec<FlushRequest>,
 ) -> bool {
     while batch.len() > 0 && connection.is_resolving(Instant::now()) {
         let deadline = queue.next_deadline(flushes);
-        queue.wait_for_poke(deadline.unwrap_or_else(|| Instant::now() + Duration::from_secs(60)));
+        queue.wait_for_wake(deadline.unwrap_or_else(|| Instant::now() + Duration::from_secs(60)));
         if queue.checkpoint(batch.len(), flushes) {
             return true;
         }
@@ -74,64 +74,64 @@ fn wait_for_address(
 fn send_all(
     queue: &Queue,
     connection: &mut Connection,
-    batch: &Datagrams,
-    train: &mut Train,
+    batch: &Batch,
+    burst: &mut Burst,
     flushes: &mut Vec<FlushRequest>,
 ) {
-    let mut ledger = Ledger { counters: &queue.counters, unconfirmed: 0 };
+    let mut unconfirmed = Unconfirmed { counters: &queue.counters, unconfirmed: 0 };
     let mut datagrams = batch.iter();
     let (mut left, mut bytes_left) = (batch.len(), batch.bytes());
     let mut next = Vec::with_capacity(HURRIED.datagrams);
     while left > 0 {
-        let pace = Pace::at(queue.fill(bytes_left));
-        let full = next.is_empty() && fill(&mut next, &mut datagrams, train, pace);
-        for datagram in send_train(connection, &mut next, &mut ledger) {
+        let pacing = Pacing::at(queue.fill(bytes_left));
+        let full = next.is_empty() && fill(&mut next, &mut datagrams, burst, pacing);
+        for datagram in send_burst(connection, &mut next, &mut unconfirmed) {
             left -= 1;
             bytes_left -= datagram.len();
         }
         if full || !next.is_empty() {
             // Whoever is told that the deadline is over may look at the counters.
-            ledger.settle(connection.has_refused());
+            unconfirmed.settle(connection.has_refused());
             if queue.checkpoint(left, flushes) {
                 break;
             }
-            pause(pace, left, queue.next_deadline(flushes));
+            pause(pacing, left, queue.next_deadline(flushes));
         }
     }
-    ledger.settle(connection.has_refused());
+    unconfirmed.settle(connection.has_refused());
 }
 
 /// True if there are as many as may leave before a pause.
 fn fill<'a>(
     next: &mut Vec<&'a [u8]>,
     datagrams: &mut impl Iterator<Item = &'a [u8]>,
-    train: &mut Train,
-    pace: Pace,
+    burst: &mut Burst,
+    pacing: Pacing,
 ) -> bool {
     datagrams.any(|datagram| {
         next.push(datagram);
-        train.is_full_after(datagram.len(), pace)
+        burst.is_full_after(datagram.len(), pacing)
     })
 }
 
 /// Sends those of similar size together, until the socket's buffer is full, and takes them away.
-fn send_train<'a, 'b>(
+fn send_burst<'a, 'b>(
     connection: &mut Connection,
     next: &'a mut Vec<&'b [u8]>,
-    ledger: &mut Ledger<'_>,
+    unconfirmed: &mut Unconfirmed<'_>,
 ) -> impl Iterator<Item = &'b [u8]> + use<'a, 'b> {
     let now = Instant::now();
     let mut done = 0;
-    'train: for similar in gso::by_size(next) {
-        for group in similar.chunks(connection.most_together(gso::longest(similar))) {
+    'burst: for similar in gso::by_size(next) {
+        for group in similar.chunks(connection.max_per_call(gso::longest(similar))) {
             let sent = connection.send(group, now);
-            ledger.enter(sent, group.len() as u64);
-            if sent.outcome == Outcome::Apart {
-                break 'train;
+            unconfirmed.enter(sent, group.len() as u64);
+            if sent.outcome == Outcome::NotInOneCall {
+                break 'burst;
             }
             done += group.len();
             if sent.outcome == Outcome::WouldBlock {
-                break 'train;
+                break 'burst;
             }
         }
     }
@@ -139,10 +139,10 @@ fn send_train<'a, 'b>(
 }
 
 /// Waits for the receiver. Close to a deadline, sending fast and perhaps losing some beats not sending at all.
-fn pause(pace: Pace, left: usize, deadline: Option<Instant>) {
-    let trains = left.div_ceil(pace.datagrams) as u32 + 1;
-    let affordable = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()) / (4 * trains));
-    let gap = affordable.map_or(pace.gap, |affordable| pace.gap.min(affordable));
+fn pause(pacing: Pacing, left: usize, deadline: Option<Instant>) {
+    let bursts = left.div_ceil(pacing.datagrams) as u32 + 1;
+    let affordable = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()) / (4 * bursts));
+    let gap = affordable.map_or(pacing.gap, |affordable| pacing.gap.min(affordable));
     if gap >= HURRIED.gap {
         #[expect(clippy::disallowed_methods, reason = "only the sending thread waits")]
         thread::sleep(gap);
@@ -150,17 +150,17 @@ fn pause(pace: Pace, left: usize, deadline: Option<Instant>) {
 }
 
 /// Counts datagrams. Whether those of a call were refused is known only after the next one, or when the kernel is asked.
-struct Ledger<'a> {
+struct Unconfirmed<'a> {
     counters: &'a Counters,
     unconfirmed: u64,
 }
 
-impl Ledger<'_> {
+impl Unconfirmed<'_> {
     fn enter(&mut self, sent: Sent, count: u64) {
         self.settle(sent.earlier_refused);
         match sent.outcome {
             Outcome::Out => self.unconfirmed = count,
-            Outcome::Apart => {}
+            Outcome::NotInOneCall => {}
             Outcome::Refused => self.counters.refused(count),
             Outcome::TooLarge => self.counters.too_large(count),
             Outcome::Unresolved => self.counters.unresolved(count),
@@ -181,16 +181,16 @@ impl Ledger<'_> {
 
 /// Datagrams that have left one after the other.
 #[derive(Debug, Default)]
-struct Train {
+struct Burst {
     datagrams: usize,
     bytes: usize,
 }
 
-impl Train {
-    fn is_full_after(&mut self, len: usize, pace: Pace) -> bool {
+impl Burst {
+    fn is_full_after(&mut self, len: usize, pacing: Pacing) -> bool {
         self.datagrams += 1;
         self.bytes += len;
-        let full = self.datagrams >= pace.datagrams || self.bytes >= MAX_TRAIN_BYTES;
+        let full = self.datagrams >= pacing.datagrams || self.bytes >= MAX_BURST_BYTES;
         if full {
             *self = Self::default();
         }
