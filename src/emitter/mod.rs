@@ -25,6 +25,7 @@ mod log;
 mod queue;
 mod stats;
 mod udp;
+mod worker;
 
 pub use self::{
     emit::Emitter,

@@ -37,7 +37,7 @@ impl Served {
                 queue.serve(|batch, flushes| {
                     before(&queue);
                     if !queue.checkpoint(batch.len(), flushes) {
-                        sent.lock().unwrap().extend(batch.iter().map(<[u8]>::to_vec));
+                        sent.lock().unwrap().extend((0..batch.len()).map(|index| batch.get(index).unwrap().to_vec()));
                         queue.counters.emitted(batch.len() as u64);
                     }
                 });

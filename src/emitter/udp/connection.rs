@@ -9,7 +9,10 @@ use std::{
 };
 
 use super::gso;
-use crate::{emitter::queue::Queue, transport::Endpoint};
+use crate::{
+    emitter::{queue::Queue, worker::Reason},
+    transport::Endpoint,
+};
 
 /// A host name is looked up again this often, for daemons that move; soon, if nobody listens there any more.
 const LOOKUP_EVERY: Duration = Duration::from_secs(30);
@@ -34,9 +37,8 @@ pub(super) enum Outcome {
     /// They were refused by every address.
     Refused,
     TooLarge,
-    Unresolved,
-    WouldBlock,
-    Failed,
+    /// They may be sent later.
+    Failed(Reason),
 }
 
 #[derive(Debug)]
@@ -102,7 +104,7 @@ impl Connection {
         self.look_up(now);
         let mut earlier_refused = false;
         if self.addresses.is_empty() {
-            return Sent { earlier_refused, outcome: Outcome::Unresolved };
+            return Sent { earlier_refused, outcome: Outcome::Failed(Reason::Unresolved) };
         }
         let mut refusals = 0;
         let outcome = loop {
@@ -135,11 +137,11 @@ impl Connection {
         let outcome = classify(error);
         let connected = self.socket.is_some();
         match outcome {
-            Outcome::TooLarge | Outcome::Failed if connected && datagrams.len() > 1 => {
+            Outcome::TooLarge | Outcome::Failed(Reason::Io) if connected && datagrams.len() > 1 => {
                 self.longest_combined = gso::longest(datagrams) - 1;
                 Outcome::NotInOneCall
             }
-            Outcome::Failed => {
+            Outcome::Failed(Reason::Io) => {
                 self.doubt_name(now);
                 // The network may have changed: start over with a new socket, but not for every datagram.
                 if connected {
@@ -275,8 +277,8 @@ fn classify(error: &io::Error) -> Outcome {
     const MESSAGE_TOO_LONG: [i32; 3] = [90, 40, 10040];
     match error.kind() {
         ErrorKind::ConnectionRefused => Outcome::Refused,
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => Outcome::WouldBlock,
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => Outcome::Failed(Reason::WouldBlock),
         _ if error.raw_os_error().is_some_and(|code| MESSAGE_TOO_LONG.contains(&code)) => Outcome::TooLarge,
-        _ => Outcome::Failed,
+        _ => Outcome::Failed(Reason::Io),
     }
 }

@@ -2,12 +2,12 @@
 //!
 //! In: closed segments. Out: their JSON in the queue, in pieces if it is too large for a datagram.
 
-use std::{cell::RefCell, fmt, io, sync::Arc, thread, time::Instant};
+use std::{cell::RefCell, fmt, io, sync::Arc, time::Instant};
 
-use super::{connection::Connection, sender};
+use super::{connection::Connection, sender::Sender};
 use crate::{
     document::{MAX_DEPTH, MAX_DOCUMENT, SegmentDocument},
-    emitter::{Emitter, EmitterStats, Flush, queue::Queue},
+    emitter::{Emitter, EmitterStats, Flush, queue::Queue, worker},
     transport::DaemonAddress,
 };
 
@@ -95,11 +95,7 @@ impl UdpEmitterBuilder {
     pub fn build(self) -> io::Result<UdpEmitter> {
         let queue = Arc::new(Queue::new(self.max_queue));
         let connection = Connection::new(self.address.udp().clone(), self.offload, queue.clone());
-        let sending = queue.clone();
-        thread::Builder::new()
-            .name("xray-emitter".to_owned())
-            .stack_size(256 * 1024)
-            .spawn(move || sender::run(&sending, connection))?;
+        worker::start(queue.clone(), Sender::new(connection))?;
         Ok(UdpEmitter { queue, max_document: self.max_document })
     }
 }

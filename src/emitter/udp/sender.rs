@@ -1,9 +1,9 @@
-//! The thread that sends what the queue holds.
+//! Sends datagrams in bursts.
+//!
+//! In: documents, and how fast they have to leave. Out: datagrams in as few calls as possible, counted, and the pause
+//! until the next burst.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use super::{
     connection::{Connection, Outcome, Sent},
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::emitter::{
     counters::Counters,
-    queue::{Batch, FlushRequest, Queue},
+    worker::{Deliver, Failed, Load, Unsent},
 };
 
 /// Datagrams leave in bursts with pauses in between, so that a receiver with a default socket buffer (208 KiB, counted
@@ -39,138 +39,103 @@ impl Pacing {
             gap: EASY.gap - (EASY.gap - HURRIED.gap).mul_f64(hurry),
         }
     }
-}
 
-/// Sends until the queue is closed.
-pub(super) fn run(queue: &Queue, mut connection: Connection) {
-    let mut burst = Burst::default();
-    queue.serve(|batch, flushes| {
-        let abandoned = wait_for_address(queue, &mut connection, batch, flushes);
-        if !abandoned && !queue.checkpoint(batch.len(), flushes) {
-            send_all(queue, &mut connection, batch, &mut burst, flushes);
-        }
-    });
-}
-
-/// Lets the first lookup of a host name end before anything is sent.
-///
-/// True if the shutdown cannot wait that long: everything is dropped and counted then.
-fn wait_for_address(
-    queue: &Queue,
-    connection: &mut Connection,
-    batch: &Batch,
-    flushes: &mut Vec<FlushRequest>,
-) -> bool {
-    while batch.len() > 0 && connection.is_resolving(Instant::now()) {
-        let deadline = queue.next_deadline(flushes);
-        queue.wait_for_wake(deadline.unwrap_or_else(|| Instant::now() + Duration::from_secs(60)));
-        if queue.checkpoint(batch.len(), flushes) {
-            return true;
-        }
+    /// The pause after a burst. Close to a deadline, sending fast and perhaps losing some beats not sending at all.
+    fn pause(self, left: usize, deadline: Option<Instant>) -> Option<Duration> {
+        let bursts = left.div_ceil(self.datagrams) as u32 + 1;
+        let affordable = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()) / (4 * bursts));
+        let gap = affordable.map_or(self.gap, |affordable| self.gap.min(affordable));
+        (gap >= HURRIED.gap).then_some(gap)
     }
-    false
 }
 
-fn send_all(
-    queue: &Queue,
-    connection: &mut Connection,
-    batch: &Batch,
-    burst: &mut Burst,
-    flushes: &mut Vec<FlushRequest>,
-) {
-    let mut unconfirmed = Unconfirmed { counters: &queue.counters, unconfirmed: 0 };
-    let mut datagrams = batch.iter();
-    let (mut left, mut bytes_left) = (batch.len(), batch.bytes());
-    let mut next = Vec::with_capacity(HURRIED.datagrams);
-    while left > 0 {
-        let pacing = Pacing::at(queue.fill(bytes_left));
-        let full = next.is_empty() && fill(&mut next, &mut datagrams, burst, pacing);
-        for datagram in send_burst(connection, &mut next, &mut unconfirmed) {
-            left -= 1;
-            bytes_left -= datagram.len();
-        }
-        if full || !next.is_empty() {
-            // Whoever is told that the deadline is over may look at the counters.
-            unconfirmed.settle(connection.has_refused());
-            if queue.checkpoint(left, flushes) {
-                break;
-            }
-            pause(pacing, left, queue.next_deadline(flushes));
-        }
+/// Sends documents as datagrams.
+#[derive(Debug)]
+pub(super) struct Sender {
+    connection: Connection,
+    /// The burst that is not full yet; it may span batches.
+    burst: Burst,
+}
+
+impl Sender {
+    pub(super) fn new(connection: Connection) -> Self {
+        Self { connection, burst: Burst::default() }
     }
-    unconfirmed.settle(connection.has_refused());
-}
 
-/// True if there are as many as may leave before a pause.
-fn fill<'a>(
-    next: &mut Vec<&'a [u8]>,
-    datagrams: &mut impl Iterator<Item = &'a [u8]>,
-    burst: &mut Burst,
-    pacing: Pacing,
-) -> bool {
-    datagrams.any(|datagram| {
-        next.push(datagram);
-        burst.is_full_after(datagram.len(), pacing)
-    })
-}
-
-/// Sends those of similar size together, until the socket's buffer is full, and takes them away.
-fn send_burst<'a, 'b>(
-    connection: &mut Connection,
-    next: &'a mut Vec<&'b [u8]>,
-    unconfirmed: &mut Unconfirmed<'_>,
-) -> impl Iterator<Item = &'b [u8]> + use<'a, 'b> {
-    let now = Instant::now();
-    let mut done = 0;
-    'burst: for similar in gso::by_size(next) {
-        for group in similar.chunks(connection.max_per_call(gso::longest(similar))) {
-            let sent = connection.send(group, now);
-            unconfirmed.enter(sent, group.len() as u64);
-            if sent.outcome == Outcome::NotInOneCall {
-                break 'burst;
+    /// Sends datagrams of similar size in one call where that is possible, and takes them away, up to the first failure
+    /// that may pass.
+    fn send(&mut self, datagrams: &mut Vec<&[u8]>, unconfirmed: &mut Unconfirmed<'_>) -> Result<(), Failed> {
+        let now = Instant::now();
+        while !datagrams.is_empty() {
+            let (mut done, mut failed) = (0, None);
+            'burst: for similar in gso::by_size(datagrams) {
+                for group in similar.chunks(self.connection.max_per_call(gso::longest(similar))) {
+                    let sent = self.connection.send(group, now);
+                    unconfirmed.enter(sent, group.len() as u64);
+                    match sent.outcome {
+                        Outcome::NotInOneCall => break 'burst,
+                        Outcome::Failed(reason) => {
+                            failed = Some(Failed { documents: group.len(), reason });
+                            break 'burst;
+                        }
+                        Outcome::Out | Outcome::Refused | Outcome::TooLarge => done += group.len(),
+                    }
+                }
             }
-            done += group.len();
-            if sent.outcome == Outcome::WouldBlock {
-                break 'burst;
+            datagrams.drain(..done);
+            if let Some(failed) = failed {
+                return Err(failed);
             }
         }
+        Ok(())
     }
-    next.drain(..done)
 }
 
-/// Waits for the receiver. Close to a deadline, sending fast and perhaps losing some beats not sending at all.
-fn pause(pacing: Pacing, left: usize, deadline: Option<Instant>) {
-    let bursts = left.div_ceil(pacing.datagrams) as u32 + 1;
-    let affordable = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()) / (4 * bursts));
-    let gap = affordable.map_or(pacing.gap, |affordable| pacing.gap.min(affordable));
-    if gap >= HURRIED.gap {
-        #[expect(clippy::disallowed_methods, reason = "only the sending thread waits")]
-        thread::sleep(gap);
+impl Deliver for Sender {
+    /// Lets the first lookup of a host name end before anything is sent.
+    fn is_waiting(&mut self) -> bool {
+        self.connection.is_resolving(Instant::now())
+    }
+
+    fn deliver(
+        &mut self,
+        unsent: &mut Unsent<'_>,
+        load: Load,
+        counters: &Counters,
+    ) -> Result<Option<Duration>, Failed> {
+        let pacing = Pacing::at(load.fill);
+        let mut datagrams = Vec::with_capacity(pacing.datagrams);
+        let full = unsent.any(|datagram| {
+            datagrams.push(datagram);
+            self.burst.is_full_after(datagram.len(), pacing)
+        });
+        let mut unconfirmed = Unconfirmed { counters, count: 0 };
+        let sent = self.send(&mut datagrams, &mut unconfirmed);
+        unconfirmed.settle(self.connection.has_refused());
+        unsent.put_back(&datagrams);
+        sent.map(|()| if full { pacing.pause(unsent.len(), load.deadline) } else { None })
     }
 }
 
 /// Counts datagrams. Whether those of a call were refused is known only after the next one, or when the kernel is asked.
 struct Unconfirmed<'a> {
     counters: &'a Counters,
-    unconfirmed: u64,
+    count: u64,
 }
 
 impl Unconfirmed<'_> {
     fn enter(&mut self, sent: Sent, count: u64) {
         self.settle(sent.earlier_refused);
         match sent.outcome {
-            Outcome::Out => self.unconfirmed = count,
-            Outcome::NotInOneCall => {}
+            Outcome::Out => self.count = count,
+            Outcome::NotInOneCall | Outcome::Failed(_) => {}
             Outcome::Refused => self.counters.refused(count),
             Outcome::TooLarge => self.counters.too_large(count),
-            Outcome::Unresolved => self.counters.unresolved(count),
-            Outcome::WouldBlock => self.counters.would_block(count),
-            Outcome::Failed => self.counters.io(count),
         }
     }
 
     fn settle(&mut self, refused: bool) {
-        let count = std::mem::take(&mut self.unconfirmed);
+        let count = std::mem::take(&mut self.count);
         if refused {
             self.counters.refused(count);
         } else {
