@@ -17,23 +17,12 @@
 //! # Ok::<(), tower_xray::recorder::BuildError>(())
 //! ```
 
-use std::{
-    any::Any,
-    cell::Cell,
-    marker::PhantomData,
-    panic::{self, AssertUnwindSafe},
-};
-
 use crate::{
-    document::{AsError, Description},
-    entity::{Entity, Subsegment},
+    document::AsError,
+    entity::{Entity, Subsegment, Work, current::with_current},
     header::TraceHeader,
-    id::SegmentId,
 };
-
-thread_local! {
-    static CURRENT: Cell<Entity> = const { Cell::new(Entity::none()) };
-}
+pub use crate::{entity::current::Entered, environment::ContextMissing};
 
 /// The entity that the running code belongs to; [`Entity::none`] if there is none.
 #[must_use]
@@ -44,45 +33,6 @@ pub fn current() -> Entity {
 /// The header for a call that the running code makes.
 pub(crate) fn current_header() -> Option<TraceHeader> {
     with_current(Entity::header)
-}
-
-/// What a client says when it is called outside of any trace. The call goes through in any case.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum ContextMissing {
-    /// Nothing.
-    IgnoreError,
-    /// One event of level debug for every call.
-    #[default]
-    LogDebug,
-    /// One event of level error, the first time.
-    LogError,
-}
-
-/// Makes an entity the current one of the thread while it lives. See [`Entity::enter`].
-#[derive(Debug)]
-#[must_use = "the entity is current only while this guard lives"]
-pub struct Entered {
-    outer: Entity,
-    /// What it has entered. If that is not current any more, the guard was held across an `.await`.
-    id: Option<SegmentId>,
-    /// It is about this thread.
-    not_send: PhantomData<*const ()>,
-}
-
-impl Entered {
-    pub(crate) fn new(entity: Entity) -> Self {
-        let id = entity.id();
-        Self { outer: replace(entity), id, not_send: PhantomData }
-    }
-}
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        if current().id() == self.id {
-            replace(std::mem::take(&mut self.outer));
-        }
-    }
 }
 
 /// Runs sync code in a subsegment of the current entity; an `Err` becomes its fault and cause, and is passed on.
@@ -109,61 +59,10 @@ pub(crate) fn run_in<T, E>(
     work: impl FnOnce() -> Result<T, E>,
     record: impl FnOnce(&Entity, &E),
 ) -> Result<T, E> {
-    match enter(&subsegment, work) {
-        Ok(result) => {
-            if let Err(error) = &result {
-                record(&subsegment, error);
-            }
-            result
-        }
-        Err(panic) => {
-            subsegment.record_panic(&*panic);
-            // Closed before the panic goes on, which would be recorded again.
-            subsegment.close();
-            panic::resume_unwind(panic)
-        }
+    let mut running = Some(subsegment);
+    let result = running.enter(work);
+    if let (Some(subsegment), Err(error)) = (&running, &result) {
+        record(subsegment, error);
     }
-}
-
-/// Makes an entity the current one of the thread while `work` runs, and hands a panic back instead of letting it pass.
-///
-/// Whatever `work` leaves behind as current, the outer entity is current again afterwards.
-pub(crate) fn enter<T>(entity: &Entity, work: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send>> {
-    // Holds the outer entity meanwhile.
-    let place = Cell::new(entity.clone());
-    swap(&place);
-    // Whoever gets the panic resumes it, so nobody sees what it has left behind.
-    let result = panic::catch_unwind(AssertUnwindSafe(work));
-    swap(&place);
     result
-}
-
-impl Entity {
-    /// Records a panic that is about to go on.
-    pub(crate) fn record_panic(&self, payload: &(dyn Any + Send)) {
-        self.add_cause(|| Description::of_panic(payload));
-        self.set_fault();
-    }
-}
-
-/// Looks at the current entity; while the thread ends there is none any more.
-pub(crate) fn with_current<T: Default>(look: impl FnOnce(&Entity) -> T) -> T {
-    let look = |current: &Cell<Entity>| {
-        let entity = current.take();
-        let seen = look(&entity);
-        current.set(entity);
-        seen
-    };
-    CURRENT.try_with(look).unwrap_or_default()
-}
-
-/// While the thread ends there is no context any more.
-#[inline]
-fn swap(place: &Cell<Entity>) {
-    let _ = CURRENT.try_with(|current| current.swap(place));
-}
-
-/// The same with what it held handed back.
-pub(crate) fn replace(entity: Entity) -> Entity {
-    CURRENT.try_with(|current| current.replace(entity)).unwrap_or_default()
 }

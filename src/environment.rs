@@ -4,7 +4,18 @@
 
 use std::sync::Arc;
 
-use crate::context::ContextMissing;
+/// What a client says when it is called outside of any trace. The call goes through in any case.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ContextMissing {
+    /// Nothing.
+    IgnoreError,
+    /// One event of level debug for every call.
+    #[default]
+    LogDebug,
+    /// One event of level error, the first time.
+    LogError,
+}
 
 /// Looks up one variable, without the spaces around its value; an unset, empty or unreadable one is nothing.
 #[derive(Clone)]

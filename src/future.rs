@@ -25,9 +25,9 @@ use std::{
 use pin_project_lite::pin_project;
 
 use crate::{
-    context::{current, enter},
+    context::current,
     document::AsError,
-    entity::{Entity, Subsegment},
+    entity::{Entity, Subsegment, Work, current::enter},
 };
 
 /// Runs a future in a subsegment of the current entity; an `Err` becomes its fault and cause, and is passed on.
@@ -188,22 +188,14 @@ impl<F: Future, B: Begin> Within<F, B> {
     ) -> Poll<F::Output> {
         let this = self.project();
         let about = &*this.about;
-        let subsegment = this.subsegment.get_or_insert_with(|| {
-            // Whoever polls may know more than whoever has built the future.
+        this.subsegment.get_or_insert_with(|| {
+            // The task that polls may know more than the one that has built the future.
             if this.parent.is_none() { about.begin(&current()) } else { about.begin(this.parent) }
         });
-        match enter(subsegment, || this.future.poll(cx)) {
-            Ok(poll) => {
-                let output = ready!(poll);
-                record(about, subsegment, &output);
-                *this.subsegment = None;
-                Poll::Ready(output)
-            }
-            Err(panic) => {
-                subsegment.record_panic(&*panic);
-                *this.subsegment = None;
-                panic::resume_unwind(panic)
-            }
+        let output = ready!(this.subsegment.enter(|| this.future.poll(cx)));
+        if let Some(subsegment) = this.subsegment.take() {
+            record(about, &subsegment, &output);
         }
+        Poll::Ready(output)
     }
 }

@@ -6,9 +6,9 @@ use http::{Extensions, HeaderMap, Method, StatusCode, Uri};
 
 use super::{SubsegmentName, layer::Settings, target::Target};
 use crate::{
-    body::{Announced, Watch},
+    body::{BodyObserver, ResponseHead},
     document::{AsError, Description, Namespace},
-    entity::{Entity, Subsegment},
+    entity::{Entity, Subsegment, Work},
     grpc,
     header::X_AMZN_TRACE_ID,
     w3c,
@@ -95,7 +95,7 @@ impl Call {
     pub(super) fn respond(&mut self, status: StatusCode, headers: &HeaderMap) {
         let Some(subsegment) = &self.subsegment else { return };
         subsegment.set_status(status);
-        let announced = Announced::by(headers);
+        let announced = ResponseHead::of(headers);
         self.note(announced.grpc);
         self.responded = true;
         self.expected = announced.content_length;
@@ -124,26 +124,9 @@ impl Call {
     }
 }
 
-impl Watch for Call {
-    const REMOTE: bool = true;
-
+impl Work for Call {
     fn entity(&self) -> Option<&Entity> {
         self.subsegment.as_ref().map(Subsegment::entity)
-    }
-
-    fn begin(&mut self) {}
-
-    fn pass(&mut self, bytes: usize) {
-        self.received += bytes as u64;
-    }
-
-    fn trail(&mut self, trailers: &HeaderMap) {
-        self.note(Announced::by(trailers).grpc);
-    }
-
-    fn complete(&mut self) {
-        let Some(subsegment) = self.subsegment.take() else { return };
-        subsegment.set_content_length(self.expected.unwrap_or(self.received));
     }
 
     fn fail(&mut self, describe: impl FnOnce() -> Description) {
@@ -153,6 +136,25 @@ impl Watch for Call {
         if self.responded {
             subsegment.set_content_length(self.received);
         }
+    }
+}
+
+impl BodyObserver for Call {
+    const REMOTE: bool = true;
+
+    fn on_poll(&mut self) {}
+
+    fn on_data(&mut self, bytes: usize) {
+        self.received += bytes as u64;
+    }
+
+    fn on_trailers(&mut self, trailers: &HeaderMap) {
+        self.note(ResponseHead::of(trailers).grpc);
+    }
+
+    fn on_end(&mut self) {
+        let Some(subsegment) = self.subsegment.take() else { return };
+        subsegment.set_content_length(self.expected.unwrap_or(self.received));
     }
 }
 

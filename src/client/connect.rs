@@ -2,9 +2,9 @@
 
 use std::{
     any::Any,
-    fmt, panic,
+    fmt,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use http::Uri;
@@ -13,9 +13,9 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    context::{current, enter},
+    context::current,
     document::Description,
-    entity::Subsegment,
+    entity::{Subsegment, Work},
     id::SegmentId,
 };
 
@@ -119,8 +119,8 @@ where
             return ConnectFuture { inner: self.inner.call(target), connecting: None };
         }
         let subsegment = caller.begin_subsegment(self.name);
-        let connecting = Connecting { caller: caller.id(), subsegment };
-        let (inner, connecting) = connecting.enter(|| self.inner.call(target));
+        let mut connecting = Connecting { caller: caller.id(), subsegment: Some(subsegment) };
+        let inner = connecting.subsegment.enter(|| self.inner.call(target));
         ConnectFuture { inner, connecting: Some(connecting) }
     }
 }
@@ -153,24 +153,16 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let connecting = match this.connecting.take() {
-            Some(connecting) if current().id() != connecting.caller => {
-                connecting.cancel();
-                None
-            }
-            connecting => connecting,
-        };
-        let Some(connecting) = connecting else { return this.inner.poll(cx) };
-        let (poll, connecting) = connecting.enter(|| this.inner.poll(cx));
-        match &poll {
-            Poll::Pending => *this.connecting = Some(connecting),
-            Poll::Ready(Ok(_)) => {}
-            Poll::Ready(Err(error)) => {
-                connecting.subsegment.add_cause(|| Description::of_opaque(error, true));
-                connecting.subsegment.set_fault();
-            }
+        if let Some(other) = this.connecting.take_if(|connecting| current().id() != connecting.caller) {
+            other.cancel();
         }
-        poll
+        let Some(connecting) = this.connecting else { return this.inner.poll(cx) };
+        let result = ready!(connecting.subsegment.enter(|| this.inner.poll(cx)));
+        if let Err(error) = &result {
+            connecting.subsegment.fail(|| Description::of_opaque(error, true));
+        }
+        *this.connecting = None;
+        Poll::Ready(result)
     }
 }
 
@@ -179,24 +171,14 @@ where
 struct Connecting {
     /// Whoever waits is the current entity then.
     caller: Option<SegmentId>,
-    subsegment: Subsegment,
+    /// Taken when it is over.
+    subsegment: Option<Subsegment>,
 }
 
 impl Connecting {
-    /// Runs a part of it in its context. A panic is recorded, and goes on.
-    fn enter<T>(self, work: impl FnOnce() -> T) -> (T, Self) {
-        match enter(&self.subsegment, work) {
-            Ok(done) => (done, self),
-            Err(panic) => {
-                self.subsegment.record_panic(&*panic);
-                // Closed before the panic goes on, which would be recorded again.
-                drop(self);
-                panic::resume_unwind(panic)
-            }
-        }
-    }
-
     fn cancel(self) {
-        self.subsegment.add_annotation("cancelled", true);
+        if let Some(subsegment) = &self.subsegment {
+            subsegment.add_annotation("cancelled", true);
+        }
     }
 }

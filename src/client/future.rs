@@ -12,7 +12,7 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 
 use super::{ResponseBody, call::Call};
-use crate::{body::Watch, document::AsError};
+use crate::{body::BodyObserver, document::AsError, entity::Work};
 
 pin_project! {
     /// The future of [`XRayClient`](super::XRayClient).
@@ -67,7 +67,7 @@ where
             if let Some(call) = &mut call {
                 call.respond(response.status(), response.headers());
                 if response.body().is_end_stream() {
-                    call.complete();
+                    call.on_end();
                 }
             }
             response.map(|body| ResponseBody::new(body, call))

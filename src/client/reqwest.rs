@@ -32,7 +32,11 @@ use super::{
     future,
     layer::Settings,
 };
-use crate::{body::Watch, context::current, document::AsError, entity::Entity};
+use crate::{
+    context::current,
+    document::AsError,
+    entity::{Entity, Work},
+};
 
 impl<S, K> Service<Request> for XRayClient<S, K>
 where

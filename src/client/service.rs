@@ -18,10 +18,9 @@ use super::{
     layer::Settings,
 };
 use crate::{
-    body::Watch,
     context::current,
     document::{AsError, Typed},
-    entity::Entity,
+    entity::{Entity, Work},
 };
 
 /// The service that [`XRayClientLayer`](super::XRayClientLayer) makes. See the [module documentation](super).

@@ -1,9 +1,18 @@
 //! The owners of an entity's lifetime.
+//!
+//! In: work that begins. Out: an open segment or subsegment, which closes once.
 
-use std::{ops::Deref, thread};
+use std::{ops::Deref, sync::Arc, thread, time::Duration};
 
-use super::Entity;
-use crate::document::Description;
+use super::{
+    Entity,
+    handle::State,
+    recording::{Beginning, Recording, SEGMENT},
+};
+use crate::{
+    document::{Description, Index, Tree},
+    recorder::core::Core,
+};
 
 /// An open segment. It closes once: by [`close`](Self::close), or when it is dropped.
 ///
@@ -71,6 +80,44 @@ macro_rules! guard {
 
 guard!(Segment);
 guard!(Subsegment);
+
+impl Entity {
+    /// Begins a subsegment. It closes when it is dropped.
+    ///
+    /// The name has at most 200 characters out of letters, numbers, spaces and `_ . : / % & # = + - @`; other ones
+    /// become `_` (X-Ray segment documents).
+    pub fn begin_subsegment(&self, name: &str) -> Subsegment {
+        self.begin_subsegment_with(name, |_, _| {})
+    }
+
+    pub(crate) fn begin_subsegment_with(&self, name: &str, describe: impl FnOnce(&mut Tree, Index)) -> Subsegment {
+        self.begin_subsegment_ago(name, Duration::ZERO, describe)
+    }
+
+    /// Begins a subsegment that is told of late: it began so long `ago`, but not before this entity.
+    pub(crate) fn begin_subsegment_ago(
+        &self,
+        name: &str,
+        ago: Duration,
+        describe: impl FnOnce(&mut Tree, Index),
+    ) -> Subsegment {
+        Subsegment::new(match &self.0 {
+            State::Recorded { recording, index, id } => {
+                let (index, id) = recording.open(name, ago, *index, *id, describe);
+                Self::recorded(recording.clone(), index, id)
+            }
+            _ => self.clone(),
+        })
+    }
+}
+
+impl Segment {
+    /// Begins a segment that is recorded.
+    pub(crate) fn begin(core: Arc<Core>, beginning: Beginning<'_>, describe: impl FnOnce(&mut Tree, Index)) -> Self {
+        let (recording, id) = Recording::begin(core, beginning, describe);
+        Self::new(Entity::recorded(recording, SEGMENT, id))
+    }
+}
 
 impl Subsegment {
     /// The entity without the guard: whoever has it has to [close](Entity::close) it.

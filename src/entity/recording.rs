@@ -2,11 +2,11 @@
 
 use std::{
     cell::RefCell,
+    fmt,
     sync::{Arc, PoisonError},
     time::Duration,
 };
 
-use super::Entity;
 #[cfg(feature = "tracing-subscriber")]
 use crate::document::Detail;
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     document::{Description, Index, Kind, NONE, SegmentDocument, Tree},
     header::TraceHeader,
     id::{SegmentId, TraceId},
-    recorder::Recorder,
+    recorder::core::Core,
     sync::{
         Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU8, Ordering::Relaxed},
@@ -26,7 +26,7 @@ use crate::{
 const CAPTURED: &str = "captured";
 
 /// The place of the segment in the tree while it is open.
-const SEGMENT: Index = 0;
+pub(super) const SEGMENT: Index = 0;
 
 /// Spare recordings kept per thread.
 const MAX_SPARES: usize = 8;
@@ -36,55 +36,62 @@ thread_local! {
 }
 
 /// A segment that is recorded, from its beginning until the last of its subsegments has closed.
-#[derive(Debug)]
 pub(crate) struct Recording {
     /// A spare recording must not keep a recorder alive.
-    recorder: Option<Recorder>,
+    core: Option<Arc<Core>>,
     /// Trace id and foreign pairs, for those who are called.
     header: TraceHeader,
     rule_name: Option<Arc<str>>,
     began: Moment,
     segment_id: SegmentId,
-    /// A [`Fate`].
-    fate: AtomicU8,
+    /// An [`Emission`].
+    emission: AtomicU8,
     /// A document in progress has been sent; there is at most one.
-    announced: AtomicBool,
+    sent_in_progress: AtomicBool,
     tree: Mutex<Tree>,
 }
 
-/// Whether what is recorded will be sent.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[repr(u8)]
-enum Fate {
-    /// It is not sampled; how it ends will tell.
-    Open,
-    Sent,
-    Dropped,
+/// What is known of a segment before it begins.
+pub(crate) struct Beginning<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) header: TraceHeader,
+    /// The sampling rule that has chosen it, if one did.
+    pub(crate) rule_name: Option<Arc<str>>,
+    pub(crate) began: Moment,
 }
 
-impl Fate {
-    const ALL: [Self; 3] = [Self::Open, Self::Sent, Self::Dropped];
+/// Whether the documents of what is recorded are emitted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+enum Emission {
+    /// The segment is not sampled: its outcome decides.
+    Undecided,
+    Emitted,
+    Discarded,
+}
+
+impl Emission {
+    const ALL: [Self; 3] = [Self::Undecided, Self::Emitted, Self::Discarded];
 }
 
 impl Recording {
     /// Opens a segment.
-    pub(crate) fn begin(
-        recorder: Recorder,
-        name: &str,
-        header: TraceHeader,
-        rule_name: Option<Arc<str>>,
-        began: Moment,
+    pub(super) fn begin(
+        core: Arc<Core>,
+        beginning: Beginning<'_>,
         describe: impl FnOnce(&mut Tree, Index),
-    ) -> Entity {
-        let segment_id = recorder.ids().segment_id();
+    ) -> (Arc<Self>, SegmentId) {
+        let Beginning { name, header, rule_name, began } = beginning;
+        let segment_id = core.ids.segment_id();
         let mut tree = Tree::take();
         let index = tree.open(name, segment_id, NONE, header.parent(), began.micros());
         describe(&mut tree, index);
-        let recorder = Some(recorder);
-        let fate = if header.decision().made() == Some(true) { Fate::Sent } else { Fate::Open };
-        let (fate, announced, tree) = (AtomicU8::new(fate as u8), AtomicBool::new(false), Mutex::new(tree));
-        let recording = Self { recorder, header, rule_name, began, segment_id, fate, announced, tree };
-        Entity::recorded(recording.share(), index, segment_id)
+        let sampled = header.decision().made() == Some(true);
+        let emission = AtomicU8::new(if sampled { Emission::Emitted } else { Emission::Undecided } as u8);
+        let (sent_in_progress, tree) = (AtomicBool::new(false), Mutex::new(tree));
+        let recording =
+            Self { core: Some(core), header, rule_name, began, segment_id, emission, sent_in_progress, tree };
+        (recording.share(), segment_id)
     }
 
     /// Moves it to the memory of an earlier recording, if this thread has one to spare.
@@ -103,7 +110,7 @@ impl Recording {
     /// Keeps the memory for the thread's next recording, if nobody else refers to it.
     pub(super) fn release(mut shared: Arc<Self>) {
         let Some(recording) = Arc::get_mut(&mut shared) else { return };
-        recording.recorder = None;
+        recording.core = None;
         recording.rule_name = None;
         // While the thread ends there is no next one.
         let _ = SPARES.try_with(|spares| {
@@ -114,8 +121,8 @@ impl Recording {
         });
     }
 
-    fn recorder(&self) -> &Recorder {
-        self.recorder.as_ref().expect("it is taken out only when nobody refers to the recording")
+    pub(super) fn core(&self) -> &Core {
+        self.core.as_deref().expect("it is taken out only when nobody refers to the recording")
     }
 
     pub(super) fn trace_id(&self) -> TraceId {
@@ -137,8 +144,8 @@ impl Recording {
         parent_id: SegmentId,
         describe: impl FnOnce(&mut Tree, Index),
     ) -> (Index, SegmentId) {
-        let id = self.recorder().ids().segment_id();
-        let mut start = self.began.now_micros(self.recorder().clock());
+        let id = self.core().ids.segment_id();
+        let mut start = self.began.now_micros(&self.core().clock);
         let mut tree = self.tree();
         let parent = if tree.holds(parent, parent_id) { parent } else { NONE };
         if !ago.is_zero() {
@@ -175,24 +182,24 @@ impl Recording {
     }
 
     pub(super) fn add_exceptions(&self, index: Index, id: SegmentId, description: &Description) {
-        self.describe(index, id, |tree| tree.add_exceptions(index, description, || self.recorder().ids().segment_id()));
+        self.describe(index, id, |tree| tree.add_exceptions(index, description, || self.core().ids.segment_id()));
     }
 
     pub(super) fn with_stack(&self, description: Description) -> Description {
-        if self.recorder().records_backtraces() { description.with_stack() } else { description }
+        if self.core().backtraces { description.with_stack() } else { description }
     }
 
     #[cfg(feature = "sqlparser")]
     pub(super) fn records_sql_statements(&self) -> bool {
-        self.recorder().records_sql_statements()
+        self.core().sql_statements
     }
 
     /// Sends what was not sampled, whatever its outcome.
     pub(super) fn keep(&self) {
-        // An open fate is decided while the tree is locked, so that the end of the segment does not decide it too.
+        // Decided while the tree is locked, so that the end of the segment does not decide it too.
         let mut tree = self.tree();
-        if self.swap_fate(Fate::Open, Fate::Sent) {
-            self.recorder().count_captured();
+        if self.decide(Emission::Undecided, Emission::Emitted) {
+            self.core().count_captured();
             tree.annotate(SEGMENT, CAPTURED, &"kept".into());
         }
     }
@@ -200,82 +207,87 @@ impl Recording {
     /// Sends nothing of what has not been sent yet.
     pub(super) fn discard(&self) {
         let _tree = self.tree();
-        if !self.swap_fate(Fate::Open, Fate::Dropped) && self.swap_fate(Fate::Sent, Fate::Dropped) {
-            self.recorder().count_discarded();
+        if !self.decide(Emission::Undecided, Emission::Discarded) && self.decide(Emission::Emitted, Emission::Discarded)
+        {
+            self.core().count_discarded();
         }
     }
 
-    /// Sends the segment as it is so far, once.
-    pub(super) fn announce(&self) {
+    /// The segment as it is so far, to be sent once.
+    pub(super) fn snapshot(&self) -> Option<SegmentDocument> {
         let mut tree = self.tree();
-        if self.fate() != Fate::Sent
+        if self.emission() != Emission::Emitted
             || tree.open_node(SEGMENT, self.segment_id).is_none()
-            || self.announced.swap(true, Relaxed)
+            || self.sent_in_progress.swap(true, Relaxed)
         {
-            return;
+            return None;
         }
         let so_far = tree.snapshot(SEGMENT);
         drop(tree);
-        self.emit(so_far, Kind::Segment);
+        Some(self.document(so_far, Kind::Segment))
     }
 
-    fn swap_fate(&self, from: Fate, to: Fate) -> bool {
-        self.fate.compare_exchange(from as u8, to as u8, Relaxed, Relaxed).is_ok()
+    fn decide(&self, from: Emission, to: Emission) -> bool {
+        self.emission.compare_exchange(from as u8, to as u8, Relaxed, Relaxed).is_ok()
     }
 
-    fn fate(&self) -> Fate {
-        Fate::ALL[usize::from(self.fate.load(Relaxed))]
+    fn emission(&self) -> Emission {
+        Emission::ALL[usize::from(self.emission.load(Relaxed))]
     }
 
     pub(super) fn refuse(&self) {
-        self.recorder().count_refused();
+        self.core().count_refused();
     }
 
-    /// Closes an entity, and sends what no open entity above it will carry.
-    pub(super) fn close(&self, index: Index, id: SegmentId) {
-        let end = self.began.now_micros(self.recorder().clock());
+    /// Closes an entity, and hands over what no open entity above it will carry.
+    pub(super) fn close(&self, index: Index, id: SegmentId, mut emit: impl FnMut(SegmentDocument)) {
+        let end = self.began.now_micros(&self.core().clock);
         let mut tree = self.tree();
         if !tree.close(index, id, end) {
             return;
         }
         let kind = if id == self.segment_id { Kind::Segment } else { Kind::Subsegment };
-        if kind == Kind::Segment && self.fate() == Fate::Open {
-            self.seal_fate(&mut tree, index);
+        if kind == Kind::Segment && self.emission() == Emission::Undecided {
+            self.decide_by_outcome(&mut tree, index);
         }
         let own = (tree.parent(index) == NONE).then(|| tree.detach(index));
         let excess = tree.detach_excess();
         drop(tree);
-        if let Some(own) = own {
-            self.emit(own, kind);
-        }
-        for subsegment in excess {
-            self.emit(subsegment, Kind::Subsegment);
+        let closed = own.into_iter().map(|own| (own, kind));
+        for (tree, kind) in closed.chain(excess.into_iter().map(|subsegment| (subsegment, Kind::Subsegment))) {
+            if self.emission() == Emission::Emitted {
+                emit(self.document(tree, kind));
+            } else {
+                // What piles up before the segment is decided about cannot wait for that.
+                tree.recycle();
+            }
         }
     }
 
     /// Decides by its outcome about a segment that was not sampled.
-    fn seal_fate(&self, tree: &mut Tree, index: Index) {
+    fn decide_by_outcome(&self, tree: &mut Tree, index: Index) {
         let node = tree.node(index);
         let duration = Duration::from_micros(node.end - node.start);
-        let reason = self.recorder().capture(node.error, node.fault, duration);
+        let reason = self.core().capture(node.error, node.fault, duration);
         if let Some(reason) = reason {
             tree.annotate(index, CAPTURED, &reason.into());
         }
-        self.swap_fate(Fate::Open, if reason.is_some() { Fate::Sent } else { Fate::Dropped });
+        self.decide(Emission::Undecided, if reason.is_some() { Emission::Emitted } else { Emission::Discarded });
     }
 
-    fn emit(&self, tree: Tree, kind: Kind) {
-        if self.fate() != Fate::Sent {
-            // What piles up before the fate of its segment is known cannot wait for it.
-            tree.recycle();
-            return;
-        }
+    fn document(&self, tree: Tree, kind: Kind) -> SegmentDocument {
         let rule_name = self.rule_name.clone().filter(|_| kind == Kind::Segment);
-        self.recorder().emit(SegmentDocument::new(tree, kind, self.trace_id(), rule_name, self.recorder().resource()));
+        SegmentDocument::new(tree, kind, self.trace_id(), rule_name, self.core().resource.clone())
     }
 
     fn tree(&self) -> MutexGuard<'_, Tree> {
         // A panic of the caller's code while the tree is locked leaves it usable: every change is made at once.
         self.tree.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Recording {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recording").field("trace_id", &self.trace_id()).finish_non_exhaustive()
     }
 }

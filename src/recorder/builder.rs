@@ -2,7 +2,7 @@
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
-use super::{Inner, Recorder, stats::Counters};
+use super::{core::Core, handle::Recorder, stats::Counters};
 #[cfg(feature = "centralized-sampling")]
 use crate::sampling::CentralizedStrategy;
 use crate::{
@@ -13,6 +13,22 @@ use crate::{
     id::IdSource,
     sampling::{Capture, LocalizedStrategy, SamplingStrategy},
 };
+
+impl Recorder {
+    /// A recorder as the environment says: see [`RecorderBuilder::build`] for the variables.
+    ///
+    /// # Errors
+    ///
+    /// When a variable has no valid value, or the emitter cannot be started.
+    pub fn from_env() -> Result<Self, BuildError> {
+        Self::builder().build()
+    }
+
+    /// A recorder to be adjusted.
+    pub fn builder() -> RecorderBuilder {
+        RecorderBuilder::default()
+    }
+}
 
 /// Adjusts a [`Recorder`].
 ///
@@ -194,7 +210,7 @@ impl RecorderBuilder {
             None if !enabled => Box::new(Disabled),
             None => Box::new(UdpEmitter::new(address).map_err(|error| BuildError(Kind::Thread(error)))?),
         };
-        Ok(Recorder(Arc::new(Inner {
+        Ok(Recorder(Arc::new(Core {
             emitter,
             strategy,
             capture: self.capture,

@@ -13,13 +13,13 @@ use super::{
     request::{Inbound, Target},
 };
 use crate::{
-    body::{Announced, Watch},
+    body::{BodyObserver, ResponseHead},
     context::current_header,
     document::{Description, RecordedError},
-    entity::{Entity, Segment},
+    entity::{Entity, Segment, Work},
     grpc,
     header::{SamplingDecision, TraceHeader, X_AMZN_TRACE_ID},
-    recorder::{Begun, Observation, Recorder},
+    recorder::{NewSegment, Observation, Recorder},
 };
 
 pub(super) struct Exchange {
@@ -93,7 +93,7 @@ impl Exchange {
             Trust::All | Trust::IdsOnly => inbound.trace_header(config.traceparent),
         });
         if !config.recorder.is_enabled() {
-            let begun = Begun { segment: Recorder::pass_on(incoming), sampled: false, observation: None };
+            let begun = NewSegment { segment: Recorder::passthrough(incoming), sampled: false, observation: None };
             return Some(Self::new(begun, parts, ResponseHeader::Off, config.log_span));
         }
         let asked = incoming.as_ref().is_some_and(|header| header.decision() == SamplingDecision::Requested);
@@ -139,8 +139,8 @@ impl Exchange {
         Some(Self::new(begun, parts, header, config.log_span))
     }
 
-    fn new(begun: Begun, parts: &Parts, response_header: ResponseHeader, log_level: Option<Level>) -> Self {
-        let Begun { segment, observation, .. } = begun;
+    fn new(new: NewSegment, parts: &Parts, response_header: ResponseHeader, log_level: Option<Level>) -> Self {
+        let NewSegment { segment, observation, .. } = new;
         let watched = segment.is_recorded() || observation.is_some();
         let rare = match (observation, log_level) {
             (None, None) => None,
@@ -166,7 +166,7 @@ impl Exchange {
             response.headers_mut().entry(&X_AMZN_TRACE_ID).or_insert(value);
         }
         if response.body().is_end_stream() {
-            self.complete();
+            self.on_end();
         }
     }
 
@@ -177,7 +177,7 @@ impl Exchange {
         let empty =
             status.is_informational() || status == StatusCode::NO_CONTENT || (self.connect && status.is_success());
         let bodiless = empty || self.head || status == StatusCode::NOT_MODIFIED;
-        let announced = Announced::by(response.headers());
+        let announced = ResponseHead::of(response.headers());
         let length = announced.content_length.or_else(|| response.body().size_hint().exact());
         let expected = length.filter(|_| !empty);
         let events = expected.is_none() && !bodiless && is_event_stream(response.headers());
@@ -229,9 +229,7 @@ impl Exchange {
     }
 }
 
-impl Watch for Exchange {
-    const REMOTE: bool = false;
-
+impl Work for Exchange {
     fn entity(&self) -> Option<&Entity> {
         self.segment.as_ref().map(Segment::entity)
     }
@@ -240,38 +238,42 @@ impl Watch for Exchange {
         self.rare.as_ref()?.log_span.as_ref()
     }
 
-    fn begin(&mut self) {
-        if let Some(progress) = &mut self.response {
-            progress.wanted = true;
-        }
-    }
-
-    fn pass(&mut self, bytes: usize) {
-        if let Some(progress) = &mut self.response {
-            progress.sent += bytes as u64;
-        }
-    }
-
-    fn trail(&mut self, trailers: &HeaderMap) {
-        self.note(Announced::by(trailers).grpc);
-    }
-
-    fn complete(&mut self) {
-        let Some(segment) = self.end(false, false) else { return };
-        let Progress { bodiless, expected, sent, .. } = self.response.unwrap_or_default();
-        // More than was announced is not sent, and less is all there was.
-        let length = if bodiless { expected } else { Some(expected.unwrap_or(sent).min(sent)) };
-        if let Some(length) = length {
-            segment.set_content_length(length);
-        }
-    }
-
     fn fail(&mut self, describe: impl FnOnce() -> Description) {
         let Some(segment) = self.end(false, true) else { return };
         segment.add_cause(describe);
         segment.set_fault();
         if let Some(Progress { sent, .. }) = self.response {
             segment.set_content_length(sent);
+        }
+    }
+}
+
+impl BodyObserver for Exchange {
+    const REMOTE: bool = false;
+
+    fn on_poll(&mut self) {
+        if let Some(progress) = &mut self.response {
+            progress.wanted = true;
+        }
+    }
+
+    fn on_data(&mut self, bytes: usize) {
+        if let Some(progress) = &mut self.response {
+            progress.sent += bytes as u64;
+        }
+    }
+
+    fn on_trailers(&mut self, trailers: &HeaderMap) {
+        self.note(ResponseHead::of(trailers).grpc);
+    }
+
+    fn on_end(&mut self) {
+        let Some(segment) = self.end(false, false) else { return };
+        let Progress { bodiless, expected, sent, .. } = self.response.unwrap_or_default();
+        // More than was announced is not sent, and less is all there was.
+        let length = if bodiless { expected } else { Some(expected.unwrap_or(sent).min(sent)) };
+        if let Some(length) = length {
+            segment.set_content_length(length);
         }
     }
 }
@@ -288,7 +290,7 @@ impl Drop for Exchange {
                 || progress.expected.is_some_and(|expected| progress.sent >= expected)
         };
         if self.response.is_some_and(ended) {
-            self.complete();
+            self.on_end();
         }
         let replaced = self.response.is_some_and(|progress| !progress.wanted);
         let panicking = thread::panicking();

@@ -13,8 +13,8 @@ use pin_project_lite::pin_project;
 
 use super::{ResponseBody, exchange::Exchange};
 use crate::{
-    body::Watch,
     document::{AsError, Description},
+    entity::Work,
 };
 
 pin_project! {

@@ -13,8 +13,8 @@ use tower_service::Service;
 
 use super::{ResponseBody, ResponseFuture, exchange::Exchange, layer::Config};
 use crate::{
-    body::Watch,
     document::{AsError, Typed},
+    entity::Work,
 };
 
 /// The service that [`XRayLayer`](super::XRayLayer) makes. See the [module documentation](super).

@@ -6,8 +6,10 @@
 use std::{cell::RefCell, thread};
 
 use crate::{
-    context::{replace, with_current},
-    entity::Entity,
+    entity::{
+        Entity,
+        current::{replace, with_current},
+    },
     id::SegmentId,
 };
 

@@ -28,8 +28,8 @@ use super::{
 };
 use crate::{
     client::sql::Sql,
-    context::{current, with_current},
-    entity::Entity,
+    context::current,
+    entity::{Entity, current::with_current},
 };
 
 /// Failures recorded of one span; a fault it is after the first one already.

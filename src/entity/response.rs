@@ -6,7 +6,7 @@ use std::panic::{self, AssertUnwindSafe};
 
 use http::StatusCode;
 
-use super::{Entity, Inner};
+use super::{Entity, handle::State};
 #[cfg(feature = "tracing-subscriber")]
 use crate::document::{Detail, SqlField};
 use crate::{
@@ -18,7 +18,7 @@ impl Entity {
     /// Whether the text of a statement would be recorded.
     #[cfg(feature = "sqlparser")]
     pub(crate) fn records_statements(&self) -> bool {
-        matches!(&self.0, Inner::Recorded { recording, .. } if recording.records_sql_statements())
+        matches!(&self.0, State::Recorded { recording, .. } if recording.records_sql_statements())
     }
 
     #[cfg(all(not(feature = "sqlparser"), feature = "tracing-subscriber"))]
@@ -29,14 +29,14 @@ impl Entity {
     /// Whether it is a query itself.
     #[cfg(feature = "tracing-subscriber")]
     pub(crate) fn is_query(&self) -> bool {
-        let Inner::Recorded { recording, index, id } = &self.0 else { return false };
+        let State::Recorded { recording, index, id } = &self.0 else { return false };
         recording.is(*index, *id, |detail| matches!(detail, Detail::Sql { .. }))
     }
 
     /// Says something about a query that has begun, unless it is known.
     #[cfg(feature = "tracing-subscriber")]
     pub(crate) fn add_sql(&self, field: SqlField, value: &str) {
-        let Inner::Recorded { recording, index, id } = &self.0 else { return };
+        let State::Recorded { recording, index, id } = &self.0 else { return };
         let is_field = |detail: &Detail| matches!(detail, Detail::Sql { field: known, .. } if *known == field);
         recording.describe(*index, *id, |tree| {
             if !tree.details(*index).any(is_field) {
@@ -47,7 +47,7 @@ impl Entity {
 
     /// Records a cause; `describe` runs before anything is locked, since it runs the caller's code.
     pub(crate) fn add_cause(&self, describe: impl FnOnce() -> Description) {
-        let Inner::Recorded { recording, index, id } = &self.0 else { return };
+        let State::Recorded { recording, index, id } = &self.0 else { return };
         // An error that cannot be written down is not worth a panic.
         match panic::catch_unwind(AssertUnwindSafe(describe)) {
             Ok(description) => recording.add_exceptions(*index, *id, &recording.with_stack(description)),
@@ -92,7 +92,7 @@ impl Entity {
 
     /// Tells more of a call to somebody else; nothing if this is something else.
     pub(crate) fn describe_call(&self, describe: impl FnOnce(&mut Tree, Index)) {
-        let Inner::Recorded { recording, index, id } = &self.0 else { return };
+        let State::Recorded { recording, index, id } = &self.0 else { return };
         recording.describe(*index, *id, |tree| {
             if tree.node(*index).namespace == Some(Namespace::Remote) {
                 describe(tree, *index);
@@ -105,7 +105,7 @@ impl Entity {
     }
 
     pub(crate) fn update(&self, change: impl FnOnce(&mut Node)) {
-        let Inner::Recorded { recording, index, id } = &self.0 else { return };
+        let State::Recorded { recording, index, id } = &self.0 else { return };
         recording.describe(*index, *id, |tree| change(tree.node_mut(*index)));
     }
 }
