@@ -63,20 +63,6 @@ pub(crate) struct Code(pub(crate) u32);
 impl Code {
     pub(crate) const OK: Self = Self(0);
 
-    /// Cancelled, and what the caller has done wrong.
-    pub(crate) fn is_error(self) -> bool {
-        matches!(self.0, 1 | 3 | 5 | 6 | 7 | 9 | 11 | 16) || self.is_throttle()
-    }
-
-    /// Resource exhausted.
-    pub(crate) fn is_throttle(self) -> bool {
-        self.0 == 8
-    }
-
-    pub(crate) fn is_fault(self) -> bool {
-        self != Self::OK && !self.is_error()
-    }
-
     /// As gRPC writes it. A number that it does not know counts as `UNKNOWN`.
     fn name(self) -> &'static str {
         const NAMES: [&str; 17] = [

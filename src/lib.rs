@@ -31,6 +31,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;
+mod classify;
 pub mod client;
 mod clock;
 pub mod context;
@@ -47,6 +48,7 @@ pub mod id;
 pub mod local;
 pub mod message;
 pub mod recorder;
+mod response_head;
 pub mod sampling;
 pub mod server;
 #[cfg(feature = "tracing-subscriber")]

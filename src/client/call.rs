@@ -6,11 +6,12 @@ use http::{Extensions, HeaderMap, Method, StatusCode, Uri};
 
 use super::{SubsegmentName, layer::Settings, target::Target};
 use crate::{
-    body::{BodyObserver, ResponseHead},
+    body::BodyObserver,
     document::{AsError, Description, Namespace},
     entity::{Entity, Subsegment, Work},
     grpc,
     header::X_AMZN_TRACE_ID,
+    response_head::ResponseHead,
     w3c,
 };
 

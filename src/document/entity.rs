@@ -55,19 +55,19 @@ impl<'a> EntityDocument<'a> {
     /// Whether it ended in a client error (4xx).
     #[must_use]
     pub fn error(self) -> bool {
-        self.node().error
+        self.node().flags.error
     }
 
     /// Whether it ended in a server error (5xx), an `Err` or a panic.
     #[must_use]
     pub fn fault(self) -> bool {
-        self.node().fault
+        self.node().flags.fault
     }
 
     /// Whether it was refused for coming too often (429).
     #[must_use]
     pub fn throttle(self) -> bool {
-        self.node().throttle
+        self.node().flags.throttle
     }
 
     /// The user it was done for; empty if none was named.

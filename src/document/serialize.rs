@@ -114,9 +114,9 @@ impl SegmentDocument {
             None => {}
         }
         for (set, name) in [
-            (node.error, key!("error")),
-            (node.fault, key!("fault")),
-            (node.throttle, key!("throttle")),
+            (node.flags.error, key!("error")),
+            (node.flags.fault, key!("fault")),
+            (node.flags.throttle, key!("throttle")),
             (node.http.traced, key!("traced")),
         ] {
             if set {

@@ -11,6 +11,7 @@ use super::{
     recording::Recording,
 };
 use crate::{
+    classify::Class,
     document::{AnnotationValue, AsError, Description, Index, Namespace},
     header::TraceHeader,
     id::{SegmentId, TraceId},
@@ -177,20 +178,17 @@ impl Entity {
 
     /// Marks a client error, as a status of 4xx does.
     pub fn set_error(&self) {
-        self.update(|node| node.error = true);
+        self.classify(Class::Error);
     }
 
     /// Marks a client error that came of too many requests, as a status of 429 does.
     pub fn set_throttle(&self) {
-        self.update(|node| {
-            node.error = true;
-            node.throttle = true;
-        });
+        self.classify(Class::Throttle);
     }
 
     /// Marks a server error, as a status of 5xx does.
     pub fn set_fault(&self) {
-        self.update(|node| node.fault = true);
+        self.classify(Class::Fault);
     }
 
     /// Records an error with its chain of sources as the cause, and marks a client error.

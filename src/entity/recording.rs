@@ -10,6 +10,7 @@ use std::{
 #[cfg(feature = "tracing-subscriber")]
 use crate::document::Detail;
 use crate::{
+    classify::Flags,
     clock::Moment,
     document::{Description, Index, Kind, NONE, SegmentDocument, Tree},
     header::TraceHeader,
@@ -176,6 +177,11 @@ impl Recording {
         tree.open_node(index, id).is_some() && tree.details(index).any(kind)
     }
 
+    /// The flags so far of an entity that is still open.
+    pub(super) fn flags(&self, index: Index, id: SegmentId) -> Option<Flags> {
+        self.tree().open_node(index, id).map(|node| node.flags)
+    }
+
     /// Changes the segment itself.
     pub(super) fn describe_segment(&self, change: impl FnOnce(&mut Tree, Index)) {
         self.describe(SEGMENT, self.segment_id, |tree| change(tree, SEGMENT));
@@ -268,7 +274,7 @@ impl Recording {
     fn decide_by_outcome(&self, tree: &mut Tree, index: Index) {
         let node = tree.node(index);
         let duration = Duration::from_micros(node.end - node.start);
-        let reason = self.core().capture(node.error, node.fault, duration);
+        let reason = self.core().capture(node.flags, duration);
         if let Some(reason) = reason {
             tree.annotate(index, CAPTURED, &reason.into());
         }

@@ -10,6 +10,7 @@ use super::{Entity, handle::State};
 #[cfg(feature = "tracing-subscriber")]
 use crate::document::{Detail, SqlField};
 use crate::{
+    classify::{Class, Flags},
     document::{Description, Index, Namespace, Node, Tree},
     grpc,
 };
@@ -59,9 +60,7 @@ impl Entity {
     pub(crate) fn set_status(&self, status: StatusCode) {
         self.update(|node| {
             node.http.status = Some(status.as_u16());
-            node.error |= status.is_client_error();
-            node.throttle |= status == StatusCode::TOO_MANY_REQUESTS;
-            node.fault |= status.is_server_error();
+            node.flags.add(Class::of_status(status.as_u16()));
         });
     }
 
@@ -79,11 +78,7 @@ impl Entity {
         if code == grpc::Code::OK || !self.is_recorded() {
             return;
         }
-        self.update(|node| {
-            node.error |= code.is_error();
-            node.throttle |= code.is_throttle();
-            node.fault |= code.is_fault();
-        });
+        self.classify(Class::of_grpc(code.0));
         self.add_annotation("grpc_status", code.0);
         if let Some(description) = status.description(remote) {
             self.add_cause(|| edit(description));
@@ -98,6 +93,17 @@ impl Entity {
                 describe(tree, *index);
             }
         });
+    }
+
+    /// Adds to the flags.
+    pub(crate) fn classify(&self, class: Class) {
+        self.update(|node| node.flags.add(class));
+    }
+
+    /// The flags so far, of an entity that is recorded and open.
+    pub(crate) fn flags(&self) -> Option<Flags> {
+        let State::Recorded { recording, index, id } = &self.0 else { return None };
+        recording.flags(*index, *id)
     }
 
     pub(crate) fn set_content_length(&self, bytes: u64) {

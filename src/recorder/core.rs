@@ -11,6 +11,7 @@ use std::{
 
 use super::stats::Counters;
 use crate::{
+    classify::Flags,
     clock::Clock,
     document::{Resource, SegmentDocument, SegmentName},
     emitter::Emitter,
@@ -52,9 +53,9 @@ impl Core {
     }
 
     /// Why a segment that was not sampled is sent after all, if it is.
-    pub(crate) fn capture(&self, error: bool, fault: bool, duration: Duration) -> Option<&'static str> {
+    pub(crate) fn capture(&self, flags: Flags, duration: Duration) -> Option<&'static str> {
         let capture = self.capture.as_ref()?;
-        let reason = capture.reason(error, fault, duration)?;
+        let reason = capture.reason(flags, duration)?;
         if capture.allows(self.clock.since_epoch().as_secs()) {
             self.count_captured();
             Some(reason)

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::core::Core;
-use crate::{clock::Moment, sampling::Outcome};
+use crate::{classify::Flags, clock::Moment, sampling::Outcome};
 
 /// What a strategy has decided about a request that has not ended yet.
 pub(crate) struct Observation {
@@ -17,7 +17,7 @@ pub(crate) struct Observation {
 
 impl Observation {
     /// Tells the strategy how the request has ended.
-    pub(crate) fn end(self, status: Option<u16>, error: bool, fault: bool) {
+    pub(crate) fn end(self, status: Option<u16>, flags: Flags) {
         let clock = &self.core.clock;
         let elapsed = self.began.now_micros(clock).saturating_sub(self.began.micros());
         self.core.observe(&Outcome {
@@ -26,8 +26,9 @@ impl Observation {
             service_name: &self.service_name,
             route: self.route.as_deref(),
             status,
-            error,
-            fault,
+            error: flags.error,
+            throttle: flags.throttle,
+            fault: flags.fault,
             duration: Duration::from_micros(elapsed),
             now: clock.since_epoch(),
         });

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::Reservoir;
+use crate::classify::Flags;
 
 /// Sends segments that were not sampled when they end badly.
 ///
@@ -60,10 +61,10 @@ impl Capture {
     }
 
     /// Why a segment would be captured, if it would.
-    pub(crate) fn reason(&self, error: bool, fault: bool, duration: Duration) -> Option<&'static str> {
-        if self.faults && fault {
+    pub(crate) fn reason(&self, flags: Flags, duration: Duration) -> Option<&'static str> {
+        if self.faults && flags.fault {
             Some("fault")
-        } else if self.errors && error {
+        } else if self.errors && flags.error {
             Some("error")
         } else if self.slower_than.is_some_and(|limit| duration > limit) {
             Some("slow")

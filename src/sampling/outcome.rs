@@ -6,6 +6,10 @@ use std::time::Duration;
 
 /// How a request ended, sampled or not, about which a rule of a strategy has decided.
 ///
+/// The flags of a request that is recorded are those of its document, also where the program has set them
+/// ([`Entity::add_fault`](crate::Entity::add_fault) in a handler that answers 200). Of a request that is not recorded,
+/// only what the layer itself sees is known: the status, the gRPC status, an `Err`, a panic, a client that has left.
+///
 /// See [`SamplingStrategy::observe`](super::SamplingStrategy::observe).
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -22,6 +26,8 @@ pub struct Outcome<'a> {
     pub status: Option<u16>,
     /// Whether it ended in a client error: a status of 4xx or its like in gRPC, a client that left.
     pub error: bool,
+    /// Whether it was refused for coming too often: a status of 429 or its like in gRPC.
+    pub throttle: bool,
     /// Whether it ended in a fault: a status of 5xx or its like in gRPC, an `Err`, a panic.
     pub fault: bool,
     /// How long it took, to the end of the response's body.
@@ -41,6 +47,7 @@ impl<'a> Outcome<'a> {
             route: None,
             status: None,
             error: false,
+            throttle: false,
             fault: false,
             duration: Duration::ZERO,
             now,

@@ -13,13 +13,15 @@ use super::{
     request::{Inbound, Target},
 };
 use crate::{
-    body::{BodyObserver, ResponseHead},
+    body::BodyObserver,
+    classify::{Class, Flags},
     context::current_header,
     document::{Description, RecordedError},
     entity::{Entity, Segment, Work},
     grpc,
     header::{SamplingDecision, TraceHeader, X_AMZN_TRACE_ID},
     recorder::{NewSegment, Observation, Recorder},
+    response_head::ResponseHead,
 };
 
 pub(super) struct Exchange {
@@ -38,7 +40,7 @@ pub(super) struct Exchange {
 /// What few exchanges have, out of the way of the others.
 struct Rare {
     /// The strategy wants to know how this ends.
-    observation: Option<Observation>,
+    observed: Option<Observed>,
     /// Tells the logs which trace this is.
     log_span: Option<Span>,
 }
@@ -48,8 +50,16 @@ impl Rare {
     #[inline(never)]
     fn new(observation: Option<Observation>, log_level: Option<Level>, entity: &Entity) -> Option<Box<Self>> {
         let log_span = log_level.and_then(|level| log_span(level, entity));
-        (observation.is_some() || log_span.is_some()).then(|| Box::new(Self { observation, log_span }))
+        let observed = observation.map(|observation| Observed { observation, flags: Flags::default() });
+        (observed.is_some() || log_span.is_some()).then(|| Box::new(Self { observed, log_span }))
     }
+}
+
+struct Observed {
+    observation: Observation,
+    /// What a request that is not recorded can know of its outcome: the status, the gRPC status, an `Err`, a panic, a
+    /// client that has left. What the program says of its entity is not kept.
+    flags: Flags,
 }
 
 /// What the response says about the trace.
@@ -73,8 +83,6 @@ struct Progress {
     wanted: bool,
     /// Server-sent events: their reader leaves when it has seen enough.
     events: bool,
-    /// What gRPC says about the outcome, once it does.
-    grpc: Option<grpc::Code>,
 }
 
 impl Exchange {
@@ -181,41 +189,51 @@ impl Exchange {
         let length = announced.content_length.or_else(|| response.body().size_hint().exact());
         let expected = length.filter(|_| !empty);
         let events = expected.is_none() && !bodiless && is_event_stream(response.headers());
-        self.response = Some(Progress { bodiless, status, expected, sent: 0, wanted: false, events, grpc: None });
+        self.response = Some(Progress { bodiless, status, expected, sent: 0, wanted: false, events });
+        segment.set_status(status);
         if segment.is_recorded() {
-            segment.set_status(status);
             if let Some(error) = response.extensions().get::<RecordedError>() {
                 segment.add_cause(|| error.description().clone());
             }
         }
+        self.classify_unrecorded(Class::of_status(status.as_u16()));
         self.note(announced.grpc);
     }
 
     /// Notes what gRPC says about the outcome.
     fn note(&mut self, status: Option<grpc::Status<'_>>) {
         let (Some(status), Some(segment)) = (status, &self.segment) else { return };
-        if let Some(progress) = &mut self.response {
-            progress.grpc = Some(status.code);
-        }
         segment.set_grpc_status(&status, false, |description| description);
+        self.classify_unrecorded(Class::of_grpc(status.code.0));
     }
 
     pub(super) fn is_over(&self) -> bool {
         self.segment.is_none()
     }
 
-    /// The exchange is over, with this error or fault besides what its status says. The segment closes when it is
-    /// dropped, and nothing happens a second time.
-    fn end(&mut self, error: bool, fault: bool) -> Option<Segment> {
+    /// The exchange is over. The segment closes when it is dropped, and nothing happens a second time.
+    fn end(&mut self) -> Option<Segment> {
         let segment = self.segment.take()?;
-        if let Some(observation) = self.rare.as_mut().and_then(|rare| rare.observation.take()) {
-            let status = self.response.map(|progress| progress.status);
-            let grpc = self.response.and_then(|progress| progress.grpc).unwrap_or(grpc::Code::OK);
-            let error = error || grpc.is_error() || status.is_some_and(|status| status.is_client_error());
-            let fault = fault || grpc.is_fault() || status.is_some_and(|status| status.is_server_error());
-            observation.end(status.map(|status| status.as_u16()), error, fault);
+        if let Some(Observed { observation, flags }) = self.rare.as_mut().and_then(|rare| rare.observed.take()) {
+            let status = self.response.map(|progress| progress.status.as_u16());
+            // Those of a segment that is recorded have the flags that the program has set.
+            observation.end(status, segment.flags().unwrap_or(flags));
         }
         Some(segment)
+    }
+
+    /// Adds to the flags of the segment, and to those that stand in for them where nothing is recorded.
+    fn classify(&mut self, class: Class) {
+        if let Some(segment) = &self.segment {
+            segment.classify(class);
+        }
+        self.classify_unrecorded(class);
+    }
+
+    fn classify_unrecorded(&mut self, class: Class) {
+        if let Some(observed) = self.rare.as_mut().and_then(|rare| rare.observed.as_mut()) {
+            observed.flags.add(class);
+        }
     }
 
     fn header_value(&mut self) -> Option<HeaderValue> {
@@ -239,12 +257,13 @@ impl Work for Exchange {
     }
 
     fn fail(&mut self, describe: impl FnOnce() -> Description) {
-        let Some(segment) = self.end(false, true) else { return };
+        let Some(segment) = &self.segment else { return };
         segment.add_cause(describe);
-        segment.set_fault();
         if let Some(Progress { sent, .. }) = self.response {
             segment.set_content_length(sent);
         }
+        self.classify(Class::Fault);
+        self.end();
     }
 }
 
@@ -268,13 +287,14 @@ impl BodyObserver for Exchange {
     }
 
     fn on_end(&mut self) {
-        let Some(segment) = self.end(false, false) else { return };
+        let Some(segment) = &self.segment else { return };
         let Progress { bodiless, expected, sent, .. } = self.response.unwrap_or_default();
         // More than was announced is not sent, and less is all there was.
         let length = if bodiless { expected } else { Some(expected.unwrap_or(sent).min(sent)) };
         if let Some(length) = length {
             segment.set_content_length(length);
         }
+        self.end();
     }
 }
 
@@ -292,34 +312,37 @@ impl Drop for Exchange {
         if self.response.is_some_and(ended) {
             self.on_end();
         }
-        let replaced = self.response.is_some_and(|progress| !progress.wanted);
         let panicking = thread::panicking();
-        let Some(segment) = self.end(!replaced && !panicking, panicking) else { return };
-        if let Some(Progress { expected, wanted: false, .. }) = self.response {
-            // Nobody has begun to send the body: a layer outside has put another response in its place.
-            if let Some(length) = expected {
-                segment.set_content_length(length);
-            }
-            return;
-        }
-        if let Some(Progress { sent, .. }) = self.response {
-            segment.set_content_length(sent);
-        }
-        // What a panic drops says so itself.
         if panicking {
-            return;
+            self.classify(Class::Fault);
         }
-        segment.add_cause(|| match self.response {
-            None => {
-                let message = "the client left, or something outside gave up, before the response began";
-                Description::of_text("ClientDisconnect", message, false)
+        let Some(segment) = &self.segment else { return };
+        match self.response {
+            // Nobody has begun to send the body: a layer outside has put another response in its place.
+            Some(Progress { expected, wanted: false, .. }) => {
+                if let Some(length) = expected {
+                    segment.set_content_length(length);
+                }
+            }
+            // What a panic drops says so itself.
+            response if panicking => {
+                if let Some(Progress { sent, .. }) = response {
+                    segment.set_content_length(sent);
+                }
             }
             Some(Progress { sent, .. }) => {
+                segment.set_content_length(sent);
                 let message = format_args!("the client left after {sent} bytes of the response's body");
-                Description::of_text("ClientDisconnect", message, false)
+                segment.add_cause(|| Description::of_text("ClientDisconnect", message, false));
+                self.classify(Class::Error);
             }
-        });
-        segment.set_error();
+            None => {
+                let message = "the client left, or something outside gave up, before the response began";
+                segment.add_cause(|| Description::of_text("ClientDisconnect", message, false));
+                self.classify(Class::Error);
+            }
+        }
+        self.end();
     }
 }
 

@@ -1,6 +1,7 @@
 //! A strategy hears how the requests end about which it has decided.
 
 use std::{
+    io,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -37,9 +38,11 @@ impl SamplingStrategy for Listening {
     }
 
     fn observe(&self, outcome: &Outcome<'_>) {
-        let Outcome { rule_name, sampled, service_name, route, status, error, fault, duration, .. } = outcome;
-        assert!(*duration < Duration::from_secs(60));
-        let told = format!("{rule_name} {sampled} {service_name} {route:?} {status:?} {error} {fault}");
+        let Outcome { rule_name, sampled, service_name, route, status, error, throttle, fault, .. } = outcome;
+        assert!(outcome.duration < Duration::from_secs(60));
+        let flags = [(error, " error"), (throttle, " throttle"), (fault, " fault")];
+        let flags: String = flags.into_iter().filter(|(is_set, _)| **is_set).map(|(_, name)| name).collect();
+        let told = format!("{rule_name} {sampled} {service_name} {route:?} {status:?}{flags}");
         self.heard.lock().unwrap().push(told);
     }
 }
@@ -62,6 +65,9 @@ async fn heard(sampled: bool, path: &str, header: Option<&str>) -> Vec<String> {
         .route("/full", route(async || StatusCode::SERVICE_UNAVAILABLE))
         .route("/never", route(std::future::pending::<()>))
         .route("/cursed", route(cursed))
+        .route("/busy", route(async || StatusCode::TOO_MANY_REQUESTS))
+        .route("/fault", route(async || tower_xray::current().add_fault(&io::Error::other("no stock"))))
+        .route("/throttle", route(async || tower_xray::current().set_throttle()))
         .layer(XRayLayer::new("orders", recorder.clone()));
     let mut request = match path.starts_with("/shop.") {
         true => Request::post(path).header("content-type", "application/grpc"),
@@ -90,19 +96,31 @@ async fn heard(sampled: bool, path: &str, header: Option<&str>) -> Vec<String> {
 async fn it_hears_every_end_once_sampled_or_not() {
     for sampled in [true, false] {
         for (path, told) in [
-            ("/orders/42", r#"Some("/orders/{id}") Some(200) false false"#),
-            ("/nowhere", "None Some(404) true false"),
-            ("/full", r#"Some("/full") Some(503) false true"#),
-            ("/never", r#"Some("/never") None true false"#),
-            ("/cursed", r#"Some("/cursed") None false true"#),
-            ("/shop.Heads/0", r#"Some("/shop.Heads/0") Some(200) false false"#),
-            ("/shop.Heads/5", r#"Some("/shop.Heads/5") Some(200) true false"#),
-            ("/shop.Heads/14", r#"Some("/shop.Heads/14") Some(200) false true"#),
-            ("/shop.Tails/0", r#"Some("/shop.Tails/0") Some(200) false false"#),
-            ("/shop.Tails/8", r#"Some("/shop.Tails/8") Some(200) true false"#),
-            ("/shop.Tails/13", r#"Some("/shop.Tails/13") Some(200) false true"#),
+            ("/orders/42", r#"Some("/orders/{id}") Some(200)"#),
+            ("/nowhere", "None Some(404) error"),
+            ("/full", r#"Some("/full") Some(503) fault"#),
+            ("/busy", r#"Some("/busy") Some(429) error throttle"#),
+            ("/never", r#"Some("/never") None error"#),
+            ("/cursed", r#"Some("/cursed") None fault"#),
+            ("/shop.Heads/0", r#"Some("/shop.Heads/0") Some(200)"#),
+            ("/shop.Heads/5", r#"Some("/shop.Heads/5") Some(200) error"#),
+            ("/shop.Heads/14", r#"Some("/shop.Heads/14") Some(200) fault"#),
+            ("/shop.Tails/0", r#"Some("/shop.Tails/0") Some(200)"#),
+            ("/shop.Tails/8", r#"Some("/shop.Tails/8") Some(200) error throttle"#),
+            ("/shop.Tails/13", r#"Some("/shop.Tails/13") Some(200) fault"#),
         ] {
             assert_eq!(heard(sampled, path, None).await, [format!("all {sampled} orders {told}")]);
+        }
+    }
+}
+
+/// A request that is not recorded has nowhere to keep the flags of the program.
+#[tokio::test]
+async fn it_hears_of_flags_of_the_program_where_the_request_is_recorded() {
+    for (path, flags) in [("/fault", " fault"), ("/throttle", " error throttle")] {
+        for (sampled, flags) in [(true, flags), (false, "")] {
+            let told = format!("all {sampled} orders Some({path:?}) Some(200){flags}");
+            assert_eq!(heard(sampled, path, None).await, [told]);
         }
     }
 }

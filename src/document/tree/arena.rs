@@ -11,6 +11,7 @@ use super::{
     node::{Attribute, Cut, Detail, Http, Index, NONE, Node, State, Text},
 };
 use crate::{
+    classify::Flags,
     document::{
         limits::MAX_STRING,
         text::{cut, repair_name},
@@ -100,9 +101,7 @@ impl Tree {
             name,
             state: State::Open,
             namespace: None,
-            error: false,
-            fault: false,
-            throttle: false,
+            flags: Flags::default(),
             start,
             end: 0,
             http: Http::default(),

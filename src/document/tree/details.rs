@@ -198,7 +198,7 @@ impl Tree {
         };
         let of_failed_child = |attribute: &&Attribute| {
             let node = self.node(attribute.node);
-            node.parent == index && node.state != State::Vacant && (node.fault || node.error)
+            node.parent == index && node.state != State::Vacant && (node.flags.fault || node.flags.error)
         };
         recent()
             .filter(of_failed_child)

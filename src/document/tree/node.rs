@@ -1,6 +1,9 @@
 //! Nodes and their attributes: plain old data that refers to the buffers of a tree by position.
 
-use crate::id::{SegmentId, TraceId};
+use crate::{
+    classify::Flags,
+    id::{SegmentId, TraceId},
+};
 
 /// A place among the nodes of a tree, or among its attributes.
 pub(crate) type Index = u32;
@@ -87,9 +90,7 @@ pub(crate) struct Node {
     pub(crate) name: Text,
     pub(crate) state: State,
     pub(crate) namespace: Option<Namespace>,
-    pub(crate) error: bool,
-    pub(crate) fault: bool,
-    pub(crate) throttle: bool,
+    pub(crate) flags: Flags,
     /// Microseconds since the epoch.
     pub(crate) start: u64,
     pub(crate) end: u64,
