@@ -19,7 +19,7 @@
 
 use crate::{
     document::AsError,
-    entity::{Entity, Subsegment, Work, current::with_current},
+    entity::{Entity, Running, Work, current::with_current},
     header::TraceHeader,
 };
 pub use crate::{entity::current::Entered, environment::ContextMissing};
@@ -50,19 +50,8 @@ pub(crate) fn current_header() -> Option<TraceHeader> {
 ///
 /// When `work` does; the panic is recorded first.
 pub fn capture_blocking<T, E: AsError<K>, K>(name: &str, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-    run_in(current().begin_subsegment(name), work, Entity::add_fault)
-}
-
-/// Runs sync code in a subsegment; `record` has a look at its error before that closes.
-pub(crate) fn run_in<T, E>(
-    subsegment: Subsegment,
-    work: impl FnOnce() -> Result<T, E>,
-    record: impl FnOnce(&Entity, &E),
-) -> Result<T, E> {
-    let mut running = Some(subsegment);
+    let mut running = Running::new(current().begin_subsegment(name));
     let result = running.enter(work);
-    if let (Some(subsegment), Err(error)) = (&running, &result) {
-        record(subsegment, error);
-    }
+    running.end_with(&result);
     result
 }

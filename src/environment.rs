@@ -2,7 +2,10 @@
 //!
 //! In: the variables of the process, or of a test. Out: settings that go before those in code.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU8, Ordering::Relaxed},
+};
 
 /// What a client says when it is called outside of any trace. The call goes through in any case.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -15,6 +18,20 @@ pub enum ContextMissing {
     LogDebug,
     /// One event of level error, the first time.
     LogError,
+}
+
+/// What the recorder that was built last has read, for clients, which have no recorder where they have no context: one
+/// more than the position in [`CONTEXT_MISSING`], or 0 while there is no recorder.
+static OF_RECORDER: AtomicU8 = AtomicU8::new(0);
+
+const CONTEXT_MISSING: [Option<ContextMissing>; 4] =
+    [None, Some(ContextMissing::IgnoreError), Some(ContextMissing::LogDebug), Some(ContextMissing::LogError)];
+
+/// What the environment of the recorder that was built last says about a missing context; nothing if there is no
+/// recorder yet.
+pub(crate) fn context_missing_of_recorder() -> Option<Option<ContextMissing>> {
+    let place = usize::from(OF_RECORDER.load(Relaxed)).checked_sub(1)?;
+    CONTEXT_MISSING.get(place).copied()
 }
 
 /// Looks up one variable, without the spaces around its value; an unset, empty or unreadable one is nothing.
@@ -69,6 +86,13 @@ impl Environment {
             "LOG_ERROR" | "RUNTIME_ERROR" => Some(ContextMissing::LogError),
             _ => None,
         }
+    }
+
+    /// Lets the clients of this process follow it in what they say about a missing context.
+    pub(crate) fn rule_context_missing(&self) {
+        let read = self.context_missing();
+        let place = CONTEXT_MISSING.iter().position(|known| *known == read).unwrap_or_default();
+        OF_RECORDER.store(place as u8 + 1, Relaxed);
     }
 
     fn get(&self, name: &str) -> Option<String> {

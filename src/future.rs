@@ -27,7 +27,7 @@ use pin_project_lite::pin_project;
 use crate::{
     context::current,
     document::AsError,
-    entity::{Entity, Subsegment, Work, current::enter},
+    entity::{Entity, Running, Work, current::enter},
 };
 
 /// Runs a future in a subsegment of the current entity; an `Err` becomes its fault and cause, and is passed on.
@@ -52,13 +52,7 @@ where
     F: Future<Output = Result<T, E>>,
     E: AsError<K>,
 {
-    fn record<T, E: AsError<K>, K>(entity: &Entity, output: &Result<T, E>) {
-        if let Err(error) = output {
-            entity.add_fault(error);
-        }
-    }
-
-    Capture { inner: Within::new(future, name.into()), record: record::<T, E, K> }
+    Capture { inner: WorkFuture::new(future, name.into()), end: Running::end_with::<T, E, K> }
 }
 
 /// Runs futures in the context of an entity.
@@ -69,7 +63,7 @@ pub trait FutureExt: Future + Sized {
     /// A panic is recorded as the subsegment's fault, and goes on. A future that is dropped before its end, as by a
     /// timeout or by `select!`, leaves the annotation `cancelled`: that is no error by itself.
     fn in_subsegment(self, name: impl Into<Cow<'static, str>>) -> InSubsegment<Self> {
-        InSubsegment { inner: Within::new(self, name.into()) }
+        InSubsegment { inner: WorkFuture::new(self, name.into()) }
     }
 
     /// Runs it as part of the entity that is current now: for `tokio::spawn` and the like.
@@ -111,7 +105,7 @@ pin_project! {
     #[must_use = "futures do nothing unless they are polled"]
     pub struct InSubsegment<F> {
         #[pin]
-        inner: Within<F, Cow<'static, str>>,
+        inner: WorkFuture<Cow<'static, str>, F>,
     }
 }
 
@@ -119,7 +113,7 @@ impl<F: Future> Future for InSubsegment<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        self.project().inner.poll_with(cx, |_, _, _| {})
+        self.project().inner.poll_with(cx, |mut work, _| drop(work.end()))
     }
 }
 
@@ -129,8 +123,8 @@ pin_project! {
     #[must_use = "futures do nothing unless they are polled"]
     pub struct Capture<F: Future> {
         #[pin]
-        inner: Within<F, Cow<'static, str>>,
-        record: fn(&Entity, &F::Output),
+        inner: WorkFuture<Cow<'static, str>, F>,
+        end: fn(Running, &F::Output),
     }
 }
 
@@ -139,62 +133,58 @@ impl<F: Future> Future for Capture<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        this.inner.poll_with(cx, |_, entity, output| (this.record)(entity, output))
+        this.inner.poll_with(cx, *this.end)
     }
 }
 
-/// What the subsegment of a future is about.
-pub(crate) trait Begin {
-    fn begin(&self, parent: &Entity) -> Subsegment;
+/// Begins the work that a future does.
+pub(crate) trait BeginWork {
+    type Work: Work;
+
+    /// Begins it as part of this entity; it is asked once.
+    fn begin(&mut self, parent: &Entity) -> Self::Work;
 }
 
-impl Begin for Cow<'static, str> {
-    fn begin(&self, parent: &Entity) -> Subsegment {
-        parent.begin_subsegment(self)
+impl BeginWork for Cow<'static, str> {
+    type Work = Running;
+
+    fn begin(&mut self, parent: &Entity) -> Running {
+        Running::new(parent.begin_subsegment(self))
     }
 }
 
 pin_project! {
-    /// A future with a subsegment, from its first poll to its end.
+    /// A future that is work with a subsegment, from its first poll to its end.
     #[derive(Debug)]
-    pub(crate) struct Within<F, B> {
+    pub(crate) struct WorkFuture<B: BeginWork, F> {
+        begin: B,
+        work: Option<B::Work>,
+        parent: Entity,
         #[pin]
         future: F,
-        about: B,
-        parent: Entity,
-        subsegment: Option<Subsegment>,
-    }
-
-    impl<F, B> PinnedDrop for Within<F, B> {
-        fn drop(this: Pin<&mut Self>) {
-            if let Some(subsegment) = this.project().subsegment {
-                subsegment.add_annotation("cancelled", true);
-            }
-        }
     }
 }
 
-impl<F: Future, B: Begin> Within<F, B> {
+impl<B: BeginWork, F: Future> WorkFuture<B, F> {
     /// A part of the entity that is current now, or at its first poll.
-    pub(crate) fn new(future: F, about: B) -> Self {
-        Self { future, about, parent: current(), subsegment: None }
+    pub(crate) fn new(future: F, begin: B) -> Self {
+        Self { begin, work: None, parent: current(), future }
     }
 
-    /// Polls, and lets `record` have a look at the output before the subsegment closes.
+    /// Polls, and ends the work as its output says.
     pub(crate) fn poll_with(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        record: impl FnOnce(&B, &Entity, &F::Output),
+        end: impl FnOnce(B::Work, &F::Output),
     ) -> Poll<F::Output> {
         let this = self.project();
-        let about = &*this.about;
-        this.subsegment.get_or_insert_with(|| {
+        let work = this.work.get_or_insert_with(|| {
             // The task that polls may know more than the one that has built the future.
-            if this.parent.is_none() { about.begin(&current()) } else { about.begin(this.parent) }
+            if this.parent.is_none() { this.begin.begin(&current()) } else { this.begin.begin(this.parent) }
         });
-        let output = ready!(this.subsegment.enter(|| this.future.poll(cx)));
-        if let Some(subsegment) = this.subsegment.take() {
-            record(about, &subsegment, &output);
+        let output = ready!(work.enter(|| this.future.poll(cx)));
+        if let Some(work) = this.work.take() {
+            end(work, &output);
         }
         Poll::Ready(output)
     }

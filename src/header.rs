@@ -225,9 +225,9 @@ impl TraceHeader {
         Ok(Self { root, parent, decision, extra: extra.finish() })
     }
 
-    /// The text of exactly the size that it takes.
-    #[cfg(feature = "aws-sdk")]
-    pub(crate) fn to_text(&self) -> String {
+    /// Returns the value as text: one exact-size allocation.
+    #[must_use]
+    pub fn to_text(&self) -> String {
         String::from_utf8(self.to_bytes()).unwrap_or_default()
     }
 

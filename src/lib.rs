@@ -31,6 +31,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;
+pub mod call;
 mod classify;
 pub mod client;
 mod clock;

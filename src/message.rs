@@ -94,8 +94,8 @@ impl TraceHeader {
     /// The pairs that belong to others are left out where they would not fit.
     #[must_use]
     pub fn to_field(&self) -> String {
-        let text = self.to_string();
-        if text.len() > MAX_FIELD { self.without_extra().to_string() } else { text }
+        let text = self.to_text();
+        if text.len() > MAX_FIELD { self.without_extra().to_text() } else { text }
     }
 }
 

@@ -5,10 +5,7 @@ use std::task::{Context, Poll};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{
-    context::current,
-    document::{Index, Tree},
-};
+use crate::call::count_attempt;
 
 /// Counts what is sent for one call, below retries or redirects: its annotation `attempts`, from the second on.
 ///
@@ -84,17 +81,7 @@ where
     }
 
     fn call(&mut self, request: T) -> Self::Future {
-        current().describe_call(count_attempt);
+        count_attempt();
         self.inner.call(request)
-    }
-}
-
-/// Counts one more attempt of a call; that there was one need not be said.
-pub(super) fn count_attempt(tree: &mut Tree, index: Index) {
-    let http = &mut tree.node_mut(index).http;
-    http.attempts = http.attempts.saturating_add(1);
-    let attempts = http.attempts;
-    if attempts > 1 {
-        tree.annotate(index, "attempts", &attempts.into());
     }
 }

@@ -51,7 +51,7 @@
 //!
 //! When the call of the SDK returns, with all its attempts; [`attempts`](XRayInterceptor::attempts) shows each of them. The
 //! body of a streaming response, such as that of S3's `GetObject`, may go on after that. A call that is dropped before it
-//! returns is a fault, with a cause that says so. A request that is only presigned is local work, and no call.
+//! returns was cancelled: its subsegment has the annotation `cancelled`, and is no fault of the service. A request that is only presigned is local work, and no call.
 //!
 //! The SDK has no place to enter a context around its work. The current entity is the caller's meanwhile, so a traced HTTP
 //! client below the SDK would record siblings, and overwrite the header: leave it untraced.
@@ -86,11 +86,10 @@ use aws_smithy_types::{
 };
 use aws_types::{region::Region, request_id::RequestId};
 
-use super::{call::cancelled, missing_context::MissingContext};
 use crate::{
-    context::{ContextMissing, current, current_header},
-    document::{Description, Index, Namespace, Tree},
-    entity::{Entity, Subsegment},
+    call::{Call, Class, Failure, MissingContext},
+    context::{ContextMissing, current},
+    document::Namespace,
     header::X_AMZN_TRACE_ID,
 };
 
@@ -158,54 +157,49 @@ impl XRayInterceptor {
 
     /// Begins the subsegment of a call, if that is to be recorded.
     fn begin(&self, config: &mut ConfigBag) {
-        let caller = current();
-        if caller.is_none() {
-            self.missing_context.report();
-        }
         // An interceptor that is added twice records once.
-        if !caller.is_recorded() || config.load::<Call>().is_some() {
+        if config.load::<Running>().is_some() {
             return;
         }
-        let service = config.load::<Metadata>().map_or("unknown", Metadata::service);
-        let subsegment = caller.begin_subsegment_with(service, |tree, index| describe_request(tree, index, config));
-        config.interceptor_state().store_put(Call { subsegment: Some(subsegment), attempt: None, attempts: 0 });
+        let call = begin(&self.missing_context, config);
+        if call.is_recorded() {
+            config.interceptor_state().store_put(Running { call: Some(call), attempt: None, attempts: 0 });
+        } else {
+            // The header comes from the current entity.
+            call.end();
+        }
     }
 }
 
 /// A call while it runs. It is kept with the SDK's state of the call, which is dropped when the call is.
 #[derive(Debug)]
-struct Call {
+struct Running {
     /// Taken when the call is over.
-    subsegment: Option<Subsegment>,
-    attempt: Option<Subsegment>,
+    call: Option<Call>,
+    attempt: Option<Call>,
     attempts: u32,
 }
 
-impl Storable for Call {
+impl Storable for Running {
     type Storer = StoreReplace<Self>;
 }
 
-impl Call {
+impl Running {
     /// Ends the call, and the attempt that the SDK may have given up without a word.
-    fn end(&mut self, describe: impl Fn(&Entity)) {
-        if let Some(attempt) = self.attempt.take() {
-            describe(&attempt);
-        }
-        if let Some(subsegment) = self.subsegment.take() {
-            if let Some(retries) = self.attempts.checked_sub(1) {
-                subsegment.add_aws("retries", retries);
+    fn end(&mut self, end: impl Fn(Call)) {
+        self.attempt.take().map(&end);
+        if let Some(call) = self.call.take() {
+            if let (Some(retries), Some(entity)) = (self.attempts.checked_sub(1), call.entity()) {
+                entity.add_aws("retries", retries);
             }
-            describe(&subsegment);
+            end(call);
         }
     }
 }
 
-impl Drop for Call {
+impl Drop for Running {
     fn drop(&mut self) {
-        self.end(|entity| {
-            entity.add_cause(cancelled);
-            entity.set_fault();
-        });
+        self.end(Call::cancel);
     }
 }
 
@@ -232,10 +226,12 @@ impl Intercept for XRayInterceptor {
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let attempts = config.load::<RequestAttempts>().map_or(0, RequestAttempts::attempts);
-        let Some(call) = config.get_mut_from_interceptor_state::<Call>() else { return Ok(()) };
-        call.attempts = attempts;
-        if let (Some(subsegment), true, None) = (&call.subsegment, self.attempts, &call.attempt) {
-            call.attempt = Some(subsegment.begin_subsegment("attempt"));
+        let Some(running) = config.get_mut_from_interceptor_state::<Running>() else { return Ok(()) };
+        running.attempts = attempts;
+        if let (Some(call), true, None) =
+            (running.call.as_ref().and_then(Call::entity), self.attempts, &running.attempt)
+        {
+            running.attempt = Some(Call::builder("attempt").local().begin_in(call));
         }
         Ok(())
     }
@@ -247,9 +243,9 @@ impl Intercept for XRayInterceptor {
         _: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let header = match config.load::<Call>() {
-            Some(call) => call.subsegment.as_ref().and_then(|subsegment| subsegment.header()),
-            None => current_header(),
+        let header = match config.load::<Running>() {
+            Some(running) => running.call.as_ref().and_then(Call::header),
+            None => current().header(),
         };
         if let Some(header) = header {
             // Visible ASCII, of which the SDK makes a header without a copy; it would panic for other text only.
@@ -264,9 +260,9 @@ impl Intercept for XRayInterceptor {
         components: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let call = config.get_mut_from_interceptor_state::<Call>();
-        if let Some(attempt) = call.and_then(|call| call.attempt.take()) {
-            describe_outcome(&attempt, context, components);
+        let running = config.get_mut_from_interceptor_state::<Running>();
+        if let Some(attempt) = running.and_then(|running| running.attempt.take()) {
+            end(attempt, context, components);
         }
         Ok(())
     }
@@ -278,41 +274,44 @@ impl Intercept for XRayInterceptor {
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         // A call that has failed in its configuration has not begun yet.
-        if context.input().is_some() && config.load::<Call>().is_none() {
+        if context.input().is_some() && config.load::<Running>().is_none() {
             self.begin(config);
         }
-        if let Some(call) = config.get_mut_from_interceptor_state::<Call>() {
-            call.end(|entity| describe_outcome(entity, context, components));
+        if let Some(running) = config.get_mut_from_interceptor_state::<Running>() {
+            running.end(|call| end(call, context, components));
         }
         Ok(())
     }
 }
 
-/// What is known before anything is sent.
-fn describe_request(tree: &mut Tree, index: Index, config: &ConfigBag) {
-    tree.node_mut(index).namespace = Some(Namespace::Aws);
+/// Begins a call with what is known before anything is sent.
+fn begin(missing_context: &MissingContext, config: &ConfigBag) -> Call {
+    let caller = current();
+    if !caller.is_recorded() {
+        return Call::builder("").missing_context(missing_context).begin_in(&caller);
+    }
     let operation = config.load::<Metadata>().map(|metadata| ("operation", metadata.name()));
     let region = config.load::<Region>().map(|region| ("region", region.as_ref()));
-    let mut inputs: Vec<(&str, &str)> =
-        config.load::<CapturedTelemetryAttributes>().into_iter().flat_map(CapturedTelemetryAttributes::iter).collect();
-    // The SDK has them in no order.
-    inputs.sort_unstable();
-    for (key, value) in [operation, region].into_iter().flatten().chain(inputs) {
-        let key = if key == "Bucket" { "bucket_name" } else { key };
-        tree.add_aws(index, key, value.into());
-    }
+    let inputs = config.load::<CapturedTelemetryAttributes>();
+    let inputs = inputs.into_iter().flat_map(CapturedTelemetryAttributes::iter);
+    let inputs = inputs.map(|(key, value)| (if key == "Bucket" { "bucket_name" } else { key }, value));
+    let mut fields: Vec<(&str, &str)> = [operation, region].into_iter().flatten().chain(inputs).collect();
+    // The SDK has the inputs in no order.
+    let first = usize::from(operation.is_some()) + usize::from(region.is_some());
+    fields[first..].sort_unstable();
+    let service = config.load::<Metadata>().map_or("unknown", Metadata::service);
+    Call::builder(service).namespace(Namespace::Aws).aws(&fields).begin_in(&caller)
 }
 
-/// What is known of a call or an attempt when it is over.
-fn describe_outcome(entity: &Entity, context: &FinalizerInterceptorContextRef<'_>, components: &RuntimeComponents) {
+/// Ends a call or an attempt with what is known then.
+fn end(call: Call, context: &FinalizerInterceptorContextRef<'_>, components: &RuntimeComponents) {
     let response = context.response();
     let status = response.map(|response| response.status().as_u16());
-    if let Some(response) = response {
-        let length = response.headers().get("content-length").and_then(|length| length.parse().ok());
-        entity.update(|node| {
-            node.http.status = status;
-            node.http.content_length = length;
-        });
+    if let (Some(response), Some(entity)) = (response, call.entity()) {
+        call.set_status(response.status().as_u16(), Class::Ok);
+        if let Some(length) = response.headers().get("content-length").and_then(|length| length.parse().ok()) {
+            call.set_content_length(length);
+        }
         let ids = [("request_id", response.request_id()), ("id_2", response.headers().get("x-amz-id-2"))];
         for (key, id) in ids {
             if let Some(id) = id {
@@ -322,19 +321,13 @@ fn describe_outcome(entity: &Entity, context: &FinalizerInterceptorContextRef<'_
     }
     let error = match context.output_or_error() {
         Some(Err(error)) => error,
-        Some(Ok(_)) => return,
-        // It was presigned, for somebody else to send it.
-        None => return entity.update(|node| node.namespace = None),
+        Some(Ok(_)) => return call.end(),
+        // It was presigned, for another program to send it.
+        None => return call.make_local().end(),
     };
     let Some(answer) = error.as_operation_error() else {
-        entity.add_cause(|| Description::of_error(error.source().unwrap_or(error), Some(kind(error)), false));
-        entity.set_fault();
-        return;
+        return call.fail_with(|| Failure::of(error.source().unwrap_or(error)).type_name(kind(error)).local());
     };
-    // Whoever asks for what has changed is told that nothing has.
-    if status == Some(304) {
-        return;
-    }
     let is_throttled = |action| {
         matches!(
             action,
@@ -342,28 +335,24 @@ fn describe_outcome(entity: &Entity, context: &FinalizerInterceptorContextRef<'_
         )
     };
     let mut classifiers = components.retry_classifiers();
-    entity.add_cause(|| describe_answer(answer));
-    match status {
-        Some(429) => entity.set_throttle(),
-        _ if classifiers.any(|classifier| is_throttled(classifier.classify_retry(context.inner()))) => {
-            entity.set_throttle();
-        }
-        Some(300..500) => entity.set_error(),
-        _ => entity.set_fault(),
+    let throttled = classifiers.any(|classifier| is_throttled(classifier.classify_retry(context.inner())));
+    match Class::of_aws(status, throttled) {
+        Class::Ok => call.end(),
+        class => call.fail_with(|| describe_answer(answer).class(class)),
     }
 }
 
 /// An error that the service has answered with.
 ///
 /// One that the operation is known for has a type of its own, named after AWS's code; of others the code is kept.
-fn describe_answer(error: &Error) -> Description {
+fn describe_answer(error: &Error) -> Failure {
     let source = error.source();
     match source.and_then(|source| source.downcast_ref::<ErrorMetadata>()) {
         Some(metadata) => {
-            let code = metadata.code().unwrap_or("Unhandled").to_owned();
-            Description::of_text(code, metadata.message().unwrap_or("the service gave no message"), true)
+            let code = metadata.code().unwrap_or("Unhandled");
+            Failure::new(code, metadata.message().unwrap_or("the service gave no message"))
         }
-        None => Description::of_error(source.unwrap_or(error), None, true),
+        None => Failure::of(source.unwrap_or(error)),
     }
 }
 

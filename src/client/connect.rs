@@ -13,9 +13,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
+    call::{Call, Failure},
     context::current,
-    document::Description,
-    entity::{Subsegment, Work},
     id::SegmentId,
 };
 
@@ -118,10 +117,9 @@ where
         if !caller.is_recorded() || (self.name == TLS && is_http()) {
             return ConnectFuture { inner: self.inner.call(target), connecting: None };
         }
-        let subsegment = caller.begin_subsegment(self.name);
-        let mut connecting = Connecting { caller: caller.id(), subsegment: Some(subsegment) };
-        let inner = connecting.subsegment.enter(|| self.inner.call(target));
-        ConnectFuture { inner, connecting: Some(connecting) }
+        let mut call = Call::builder(self.name).local().begin_in(&caller);
+        let inner = call.enter(|| self.inner.call(target));
+        ConnectFuture { inner, connecting: Some(Connecting { caller: caller.id(), call }) }
     }
 }
 
@@ -134,14 +132,6 @@ pin_project! {
         inner: F,
         connecting: Option<Connecting>,
     }
-
-    impl<F> PinnedDrop for ConnectFuture<F> {
-        fn drop(this: Pin<&mut Self>) {
-            if let Some(connecting) = this.project().connecting.take() {
-                connecting.cancel();
-            }
-        }
-    }
 }
 
 impl<F, C, E> Future for ConnectFuture<F>
@@ -153,32 +143,24 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        if let Some(other) = this.connecting.take_if(|connecting| current().id() != connecting.caller) {
-            other.cancel();
-        }
+        // Dropped, it is cancelled.
+        drop(this.connecting.take_if(|connecting| current().id() != connecting.caller));
         let Some(connecting) = this.connecting else { return this.inner.poll(cx) };
-        let result = ready!(connecting.subsegment.enter(|| this.inner.poll(cx)));
-        if let Err(error) = &result {
-            connecting.subsegment.fail(|| Description::of_opaque(error, true));
+        let result = ready!(connecting.call.enter(|| this.inner.poll(cx)));
+        if let Some(Connecting { call, .. }) = this.connecting.take() {
+            match &result {
+                Ok(_) => call.end(),
+                Err(error) => call.fail_with(|| Failure::of_display(error)),
+            }
         }
-        *this.connecting = None;
         Poll::Ready(result)
     }
 }
 
-/// What is recorded of connecting, as long as somebody waits for it.
+/// Connecting, as long as its caller waits for it.
 #[derive(Debug)]
 struct Connecting {
-    /// Whoever waits is the current entity then.
+    /// The current entity while the caller waits.
     caller: Option<SegmentId>,
-    /// Taken when it is over.
-    subsegment: Option<Subsegment>,
-}
-
-impl Connecting {
-    fn cancel(self) {
-        if let Some(subsegment) = &self.subsegment {
-            subsegment.add_annotation("cancelled", true);
-        }
-    }
+    call: Call,
 }

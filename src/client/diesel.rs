@@ -42,9 +42,10 @@ use diesel::connection::{DebugQuery, Instrumentation, InstrumentationEvent};
 
 use super::sql::Sql;
 use crate::{
+    call::{BeginCall, Call},
     context::current,
     document::{AsError, Typed},
-    entity::{Entity, Subsegment},
+    entity::Entity,
 };
 
 /// Traces the queries of one connection. See the [module documentation](self).
@@ -52,7 +53,7 @@ use crate::{
 pub struct XRayInstrumentation {
     sql: Option<Sql>,
     /// What has begun and not ended.
-    running: Option<Subsegment>,
+    running: Option<Call>,
 }
 
 impl XRayInstrumentation {
@@ -73,14 +74,15 @@ impl XRayInstrumentation {
         self.running = None;
         if !caller.is_none() {
             let sql = self.sql.get_or_insert_with(|| Sql::new(""));
-            self.running = Some(caller.begin_sql(sql.statement(text)));
+            self.running = Some(sql.statement(text).begin_call(caller));
         }
     }
 
     fn end(&mut self, error: Option<&impl AsError<Typed>>) {
-        let running = self.running.take();
-        if let (Some(query), Some(sql), Some(error)) = (running, &self.sql, error) {
-            sql.add_fault(&query, error);
+        match (self.running.take(), error) {
+            (Some(query), Some(error)) => query.fail(error),
+            (Some(query), None) => query.end(),
+            (None, _) => {}
         }
     }
 }
@@ -126,7 +128,7 @@ fn text_of(query: &dyn DebugQuery, caller: &Entity) -> String {
     }
 
     let mut text = Text(String::new());
-    if caller.records_statements() {
+    if caller.records_sql_statements() {
         // An error means that it has been enough.
         let _ = write!(text, "{query}");
     }

@@ -11,8 +11,8 @@ use http::Response;
 use http_body::Body;
 use pin_project_lite::pin_project;
 
-use super::{ResponseBody, call::Call};
-use crate::{body::BodyObserver, document::AsError, entity::Work};
+use super::ResponseBody;
+use crate::{call::Call, document::AsError};
 
 pin_project! {
     /// The future of [`XRayClient`](super::XRayClient).
@@ -27,26 +27,26 @@ pin_project! {
 }
 
 impl<F, K> ResponseFuture<F, K> {
-    pub(super) fn new(inner: F, call: Option<Call>) -> Self {
-        Self { inner, call, kind: PhantomData }
+    pub(super) fn new(inner: F, call: Call) -> Self {
+        Self { inner, call: Some(call), kind: PhantomData }
     }
 
-    /// Polls until there is a result; an error ends the call, and a response leaves it to be followed.
-    pub(super) fn poll_call<T, E>(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(T, Option<Call>), E>>
+    /// Polls until there is a result. An error ends the call; a response is handed over with it, to be followed.
+    pub(super) fn poll_call<T, E>(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(T, Call), E>>
     where
         F: Future<Output = Result<T, E>>,
         E: AsError<K>,
     {
         let this = self.project();
-        let result = ready!(match this.call {
-            Some(call) => call.enter(|| this.inner.poll(cx)),
-            None => this.inner.poll(cx),
-        });
-        let mut call = this.call.take();
-        if let (Some(call), Err(error)) = (&mut call, &result) {
-            call.fail_with(error);
-        }
-        Poll::Ready(result.map(|response| (response, call)))
+        let result = ready!(this.call.get_or_insert_default().enter(|| this.inner.poll(cx)));
+        let call = this.call.take().unwrap_or_default();
+        Poll::Ready(match result {
+            Ok(response) => Ok((response, call)),
+            Err(error) => {
+                call.fail(&error);
+                Err(error)
+            }
+        })
     }
 }
 
@@ -61,16 +61,6 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let result = ready!(self.poll_call(cx));
-        Poll::Ready(result.map(|(response, call)| {
-            // There is nothing to be said about the body of a call that is not recorded.
-            let mut call = call.filter(Call::is_recorded);
-            if let Some(call) = &mut call {
-                call.respond(response.status(), response.headers());
-                if response.body().is_end_stream() {
-                    call.on_end();
-                }
-            }
-            response.map(|body| ResponseBody::new(body, call))
-        }))
+        Poll::Ready(result.map(|(response, call)| call.follow(response)))
     }
 }

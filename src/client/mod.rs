@@ -64,27 +64,23 @@
 mod attempt;
 #[cfg(feature = "aws-sdk")]
 pub mod aws_sdk;
-mod body;
-mod call;
 mod connect;
 #[cfg(feature = "diesel")]
 pub mod diesel;
 mod future;
 mod layer;
-mod missing_context;
 mod name;
 #[cfg(feature = "reqwest")]
 pub mod reqwest;
 mod service;
 pub mod sql;
-mod target;
 
 pub use self::{
     attempt::{Attempt, AttemptLayer},
-    body::ResponseBody,
     connect::{Connect, ConnectFuture, ConnectLayer},
     future::ResponseFuture,
     layer::XRayClientLayer,
     name::SubsegmentName,
     service::XRayClient,
 };
+pub use crate::call::ResponseBody;

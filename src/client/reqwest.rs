@@ -15,7 +15,6 @@
 //! Redirects and reqwest's own retries are one call with one subsegment; [`count_redirects`] counts the former.
 
 use std::{
-    borrow::Cow,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -23,19 +22,14 @@ use std::{
 use ::reqwest::{Body, Request, Response, ResponseBuilderExt, redirect::Policy};
 use http::Extensions;
 use pin_project_lite::pin_project;
-use serde_json::Value;
 use tower_service::Service;
 
-use super::{
-    ResponseBody, XRayClient,
-    call::{Call, Outbound},
-    future,
-    layer::Settings,
-};
+use super::{XRayClient, future, layer::Settings};
 use crate::{
+    call::{self, Call},
     context::current,
     document::AsError,
-    entity::{Entity, Work},
+    entity::Entity,
 };
 
 impl<S, K> Service<Request> for XRayClient<S, K>
@@ -53,10 +47,7 @@ where
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         let mut call = begin(&self.settings, &current(), &mut request, None);
-        let future = match &mut call {
-            Some(call) => call.enter(|| self.inner.call(request)),
-            None => self.inner.call(request),
-        };
+        let future = call.enter(|| self.inner.call(request));
         ResponseFuture { inner: future::ResponseFuture::new(future, call) }
     }
 }
@@ -85,27 +76,28 @@ where
 }
 
 /// Begins a call, and writes its header.
-fn begin(settings: &Settings, caller: &Entity, request: &mut Request, extensions: Option<&Extensions>) -> Option<Call> {
-    let call = Call::begin(settings, caller, || Outbound {
-        method: request.method(),
+fn begin(settings: &Settings, caller: &Entity, request: &mut Request, extensions: Option<&Extensions>) -> Call {
+    let call = if caller.is_recorded() {
         // reqwest has checked its URL; what `http` does not take nevertheless is recorded without host and path.
-        uri: Cow::Owned(request.url().as_str().parse().unwrap_or_default()),
-        headers: request.headers(),
-        extensions,
-    })?;
-    call.write_header(settings, request.headers_mut());
-    Some(call)
+        let uri = request.url().as_str().parse().unwrap_or_default();
+        settings.begin(caller, Call::http(request.method(), &uri, request.headers()), extensions)
+    } else {
+        settings.begin(caller, Call::builder(""), None)
+    };
+    settings.write_headers(&call, request.headers_mut());
+    call
 }
 
 /// Lets the call follow the body of its response.
-fn follow(response: Response, call: Option<Call>) -> Response {
-    let Some(mut call) = call.filter(Call::is_recorded) else { return response };
-    call.respond(response.status(), response.headers());
+fn follow(response: Response, call: Call) -> Response {
+    if !call.is_recorded() {
+        call.end();
+        return response;
+    }
     let url = response.url().clone();
-    let (parts, body) = http::Response::from(response).into_parts();
-    let body = Body::wrap(ResponseBody::new(body, Some(call)));
+    let (parts, body) = call.follow(response.into()).into_parts();
     // The URL would be lost on the way through `http::Response`.
-    let mut response = http::Response::builder().url(url).body(body).unwrap_or_default();
+    let mut response = http::Response::builder().url(url).body(Body::wrap(body)).unwrap_or_default();
     *response.status_mut() = parts.status;
     *response.version_mut() = parts.version;
     *response.headers_mut() = parts.headers;
@@ -130,13 +122,13 @@ fn follow(response: Response, call: Option<Call>) -> Response {
 #[must_use]
 pub fn count_redirects(policy: Policy) -> Policy {
     Policy::custom(move |attempt| {
-        current().describe_call(|tree, index| {
+        if call::is_current() {
             let (host, port) = (attempt.url().host_str().unwrap_or_default(), attempt.url().port());
             let host = port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
             // The first of the URLs so far is that of the call.
-            tree.annotate(index, "redirects", &attempt.previous().len().into());
-            tree.add_metadata(index, "default", "redirected_to", &Value::from(host).to_string());
-        });
+            current().add_annotation("redirects", attempt.previous().len());
+            current().add_metadata("redirected_to", host);
+        }
         policy.redirect(attempt)
     })
 }
@@ -152,7 +144,8 @@ mod middleware {
 
     use super::{begin, follow};
     use crate::{
-        client::{AttemptLayer, XRayClientLayer, attempt::count_attempt, future::ResponseFuture, layer::Settings},
+        call::count_attempt,
+        client::{AttemptLayer, XRayClientLayer, future::ResponseFuture, layer::Settings},
         context::current,
         entity::Entity,
     };
@@ -192,7 +185,7 @@ mod middleware {
     #[async_trait::async_trait]
     impl Middleware for AttemptLayer {
         async fn handle(&self, request: Request, extensions: &mut Extensions, next: Next<'_>) -> Result<Response> {
-            current().describe_call(count_attempt);
+            count_attempt();
             next.run(request, extensions).await
         }
     }

@@ -1,7 +1,6 @@
 //! The service: begins a subsegment, and hands it to the response's future.
 
 use std::{
-    borrow::Cow,
     fmt,
     marker::PhantomData,
     sync::Arc,
@@ -12,15 +11,12 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{
-    ResponseBody, ResponseFuture,
-    call::{Call, Outbound},
-    layer::Settings,
-};
+use super::{ResponseBody, ResponseFuture, layer::Settings};
 use crate::{
+    call::Call,
     context::current,
     document::{AsError, Typed},
-    entity::{Entity, Work},
+    entity::Entity,
 };
 
 /// The service that [`XRayClientLayer`](super::XRayClientLayer) makes. See the [module documentation](super).
@@ -87,22 +83,14 @@ where
         // A request that was built from an inbound one brings its entity along.
         let brought = request.extensions().get::<Entity>().cloned();
         let is_brought = brought.is_some();
-        let mut call = Call::begin(&self.settings, &brought.unwrap_or_else(current), || Outbound {
-            method: request.method(),
-            uri: Cow::Borrowed(request.uri()),
-            headers: request.headers(),
-            extensions: Some(request.extensions()),
-        });
-        let future = match &mut call {
-            Some(call) => {
-                call.write_header(&self.settings, request.headers_mut());
-                if let Some(entity) = call.entity().filter(|_| is_brought) {
-                    request.extensions_mut().insert(entity.clone());
-                }
-                call.enter(|| self.inner.call(request))
-            }
-            None => self.inner.call(request),
-        };
+        let caller = brought.unwrap_or_else(current);
+        let described = Call::http(request.method(), request.uri(), request.headers());
+        let mut call = self.settings.begin(&caller, described, Some(request.extensions()));
+        self.settings.write_headers(&call, request.headers_mut());
+        if let Some(entity) = call.entity().filter(|_| is_brought) {
+            request.extensions_mut().insert(entity.clone());
+        }
+        let future = call.enter(|| self.inner.call(request));
         ResponseFuture::new(future, call)
     }
 }

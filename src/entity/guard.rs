@@ -87,11 +87,7 @@ impl Entity {
     /// The name has at most 200 characters out of letters, numbers, spaces and `_ . : / % & # = + - @`; other ones
     /// become `_` (X-Ray segment documents).
     pub fn begin_subsegment(&self, name: &str) -> Subsegment {
-        self.begin_subsegment_with(name, |_, _| {})
-    }
-
-    pub(crate) fn begin_subsegment_with(&self, name: &str, describe: impl FnOnce(&mut Tree, Index)) -> Subsegment {
-        self.begin_subsegment_ago(name, Duration::ZERO, describe)
+        self.begin_subsegment_ago(name, Duration::ZERO, |_, _| {})
     }
 
     /// Begins a subsegment that is told of late: it began so long `ago`, but not before this entity.
@@ -120,6 +116,12 @@ impl Segment {
 }
 
 impl Subsegment {
+    /// Closes it because its work was abandoned. If that is for a panic, the panic is not its own.
+    pub(super) fn cancel(mut self) {
+        self.0.panicking = true;
+        self.add_annotation("cancelled", true);
+    }
+
     /// The entity without the guard: whoever has it has to [close](Entity::close) it.
     #[cfg(feature = "tracing-subscriber")]
     pub(crate) fn into_entity(mut self) -> Entity {

@@ -41,4 +41,7 @@ pub use self::{
     guard::{Segment, Subsegment},
     handle::Entity,
 };
-pub(crate) use self::{recording::Beginning, work::Work};
+pub(crate) use self::{
+    recording::Beginning,
+    work::{Running, Work},
+};

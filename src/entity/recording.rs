@@ -12,7 +12,7 @@ use crate::document::Detail;
 use crate::{
     classify::Flags,
     clock::Moment,
-    document::{Description, Index, Kind, NONE, SegmentDocument, Tree},
+    document::{Description, Index, Kind, NONE, Namespace, SegmentDocument, Tree},
     header::TraceHeader,
     id::{SegmentId, TraceId},
     recorder::core::Core,
@@ -180,6 +180,12 @@ impl Recording {
     /// The flags so far of an entity that is still open.
     pub(super) fn flags(&self, index: Index, id: SegmentId) -> Option<Flags> {
         self.tree().open_node(index, id).map(|node| node.flags)
+    }
+
+    /// Whether an entity that is still open is a call to another service.
+    pub(super) fn is_call(&self, index: Index, id: SegmentId) -> bool {
+        let mut tree = self.tree();
+        tree.open_node(index, id).is_some_and(|node| node.namespace == Some(Namespace::Remote))
     }
 
     /// Changes the segment itself.

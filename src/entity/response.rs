@@ -4,27 +4,25 @@
 
 use std::panic::{self, AssertUnwindSafe};
 
-use http::StatusCode;
-
 use super::{Entity, handle::State};
 #[cfg(feature = "tracing-subscriber")]
 use crate::document::{Detail, SqlField};
 use crate::{
     classify::{Class, Flags},
-    document::{Description, Index, Namespace, Node, Tree},
+    document::{Description, Namespace, Node},
     grpc,
 };
 
 impl Entity {
-    /// Whether the text of a statement would be recorded.
-    #[cfg(feature = "sqlparser")]
-    pub(crate) fn records_statements(&self) -> bool {
-        matches!(&self.0, State::Recorded { recording, .. } if recording.records_sql_statements())
-    }
-
-    #[cfg(all(not(feature = "sqlparser"), feature = "tracing-subscriber"))]
-    pub(crate) fn records_statements(&self) -> bool {
-        false
+    /// Returns whether the text of a SQL statement would be recorded: it takes the feature `sqlparser` and
+    /// `RecorderBuilder::sql_statements`.
+    #[must_use]
+    pub fn records_sql_statements(&self) -> bool {
+        match &self.0 {
+            #[cfg(feature = "sqlparser")]
+            State::Recorded { recording, .. } => recording.records_sql_statements(),
+            _ => false,
+        }
     }
 
     /// Whether it is a query itself.
@@ -56,11 +54,11 @@ impl Entity {
         }
     }
 
-    /// Records the status of a response, and what it says about errors.
-    pub(crate) fn set_status(&self, status: StatusCode) {
+    /// Records the status of a response, and how it counts.
+    pub(crate) fn set_status(&self, status: u16, class: Class) {
         self.update(|node| {
-            node.http.status = Some(status.as_u16());
-            node.flags.add(Class::of_status(status.as_u16()));
+            node.http.status = Some(status);
+            node.flags.add(class);
         });
     }
 
@@ -85,14 +83,31 @@ impl Entity {
         }
     }
 
-    /// Tells more of a call to somebody else; nothing if this is something else.
-    pub(crate) fn describe_call(&self, describe: impl FnOnce(&mut Tree, Index)) {
+    /// Whether it is a call to another service.
+    pub(crate) fn is_call(&self) -> bool {
+        let State::Recorded { recording, index, id } = &self.0 else { return false };
+        recording.is_call(*index, *id)
+    }
+
+    /// Counts one more attempt of a call; that there was one need not be said.
+    pub(crate) fn count_attempt(&self) {
         let State::Recorded { recording, index, id } = &self.0 else { return };
         recording.describe(*index, *id, |tree| {
-            if tree.node(*index).namespace == Some(Namespace::Remote) {
-                describe(tree, *index);
+            let node = tree.node_mut(*index);
+            if node.namespace != Some(Namespace::Remote) {
+                return;
+            }
+            node.http.attempts = node.http.attempts.saturating_add(1);
+            let attempts = node.http.attempts;
+            if attempts > 1 {
+                tree.annotate(*index, "attempts", &attempts.into());
             }
         });
+    }
+
+    /// Makes a call local work.
+    pub(crate) fn clear_namespace(&self) {
+        self.update(|node| node.namespace = None);
     }
 
     /// Adds to the flags.

@@ -8,7 +8,7 @@ use std::{any::Any, panic};
 use tracing::Span;
 
 use super::{Entity, Subsegment, current::enter};
-use crate::document::Description;
+use crate::document::{AsError, Description};
 
 /// Owns a segment or a subsegment while the work that it is about runs.
 pub(crate) trait Work {
@@ -44,15 +44,47 @@ fn enter_with_span<T>(entity: &Entity, span: &Span, work: impl FnOnce() -> T) ->
     enter(entity, || span.in_scope(work))
 }
 
-impl Work for Option<Subsegment> {
+/// A subsegment while its work runs.
+///
+/// Dropped before the work has ended, the work was abandoned: the annotation `cancelled`, which is no error by itself.
+#[derive(Debug, Default)]
+pub(crate) struct Running(Option<Subsegment>);
+
+impl Running {
+    pub(crate) const fn new(subsegment: Subsegment) -> Self {
+        Self(Some(subsegment))
+    }
+
+    /// The work has ended; the subsegment closes when it is dropped.
+    pub(crate) fn end(&mut self) -> Option<Subsegment> {
+        self.0.take()
+    }
+
+    /// The work has ended; an error is its fault and cause.
+    pub(crate) fn end_with<T, E: AsError<K>, K>(mut self, result: &Result<T, E>) {
+        if let (Some(subsegment), Err(error)) = (self.end(), result) {
+            subsegment.add_fault(error);
+        }
+    }
+}
+
+impl Work for Running {
     fn entity(&self) -> Option<&Entity> {
-        self.as_ref().map(Subsegment::entity)
+        self.0.as_ref().map(Subsegment::entity)
     }
 
     fn fail(&mut self, describe: impl FnOnce() -> Description) {
-        if let Some(subsegment) = self.take() {
+        if let Some(subsegment) = self.end() {
             subsegment.add_cause(describe);
             subsegment.set_fault();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(subsegment) = self.end() {
+            subsegment.cancel();
         }
     }
 }

@@ -177,6 +177,7 @@ impl RecorderBuilder {
     /// |---|---|
     /// | `AWS_XRAY_DAEMON_ADDRESS` | where the daemon listens, see [`DaemonAddress`] |
     /// | `AWS_XRAY_TRACING_NAME` | the name of every segment of a layer, but for [a host that matches](crate::server::Naming::by_host) |
+    /// | `AWS_XRAY_CONTEXT_MISSING` | what clients log about calls outside of any trace, see [`ContextMissing`](crate::context::ContextMissing) |
     /// | `AWS_XRAY_COLLECT_SQL_QUERIES=true` | with feature `sqlparser`: the texts of [SQL](crate::client::sql) statements are recorded, or not |
     /// | `AWS_XRAY_SDK_DISABLED=true`, `AWS_XRAY_SDK_ENABLED=false` | nothing is recorded; the header that comes in still goes on |
     ///
@@ -205,6 +206,7 @@ impl RecorderBuilder {
         #[cfg(not(feature = "centralized-sampling"))]
         let strategy = self.strategy;
         IdSource::renew();
+        environment.rule_context_missing();
         let emitter = match self.emitter {
             Some(emitter) => emitter,
             None if !enabled => Box::new(Disabled),

@@ -190,7 +190,7 @@ impl Exchange {
         let expected = length.filter(|_| !empty);
         let events = expected.is_none() && !bodiless && is_event_stream(response.headers());
         self.response = Some(Progress { bodiless, status, expected, sent: 0, wanted: false, events });
-        segment.set_status(status);
+        segment.set_status(status.as_u16(), Class::of_status(status.as_u16()));
         if segment.is_recorded() {
             if let Some(error) = response.extensions().get::<RecordedError>() {
                 segment.add_cause(|| error.description().clone());

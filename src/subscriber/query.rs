@@ -48,6 +48,6 @@ pub(super) fn add_statement(sql: &Sql, query: &Entity, value: &Value<'_>) {
 
 /// The text of a statement, if it is going to be recorded.
 fn text(entity: &Entity, value: &Value<'_>) -> String {
-    let text = if entity.records_statements() { value.text(MAX_STATEMENT) } else { None };
+    let text = if entity.records_sql_statements() { value.text(MAX_STATEMENT) } else { None };
     text.unwrap_or_default()
 }

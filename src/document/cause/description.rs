@@ -102,6 +102,21 @@ impl Description {
         Self { exceptions: vec![exception], stack: Vec::new(), truncated: 0 }
     }
 
+    /// Whether the exceptions are those of another service.
+    pub(crate) fn with_remote(mut self, remote: bool) -> Self {
+        for exception in &mut self.exceptions {
+            exception.remote = remote;
+        }
+        self
+    }
+
+    /// Sets the type of the outermost exception.
+    pub(crate) fn set_kind(&mut self, kind: &'static str) {
+        if let Some(outermost) = self.exceptions.first_mut() {
+            outermost.kind = Cow::Borrowed(kind);
+        }
+    }
+
     /// Leaves these texts out of every message, wherever they stand.
     pub(crate) fn without(mut self, secrets: &[String]) -> Self {
         for Exception { message, .. } in &mut self.exceptions {

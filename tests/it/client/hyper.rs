@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, Uri};
-use http_body_util::{BodyExt, Empty};
+use http_body::Frame;
+use http_body_util::{BodyExt, Empty, StreamBody};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
@@ -175,7 +176,7 @@ async fn a_body_that_breaks_off_is_a_remote_fault_with_the_bytes_so_far() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_dropped_before_the_response_is_a_fault_and_a_body_that_is_dropped_is_none() {
+async fn what_is_dropped_half_way_is_cancelled_and_no_fault_and_an_unread_body_is_neither() {
     let (recorder, documents) = recorder();
     let address = echo().await;
     let segment = recorder.begin_segment("orders");
@@ -188,12 +189,20 @@ async fn a_call_that_is_dropped_before_the_response_is_a_fault_and_a_body_that_i
         _ = call.in_entity(&segment) => unreachable!(),
         () = std::future::ready(()) => {}
     }
+    // A stream that goes on, of which one frame is read.
+    let endless =
+        || futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(Frame::data(Bytes::from_static(b"quote"))));
+    let endless = service_fn(async |_: Request<()>| Ok::<_, BoxError>(Response::new(StreamBody::new(endless()))));
+    let endless = ServiceBuilder::new().layer(XRayClientLayer::new().boxed_errors()).service(endless);
+    let request = Request::get("http://pricing.internal/").body(()).unwrap();
+    let mut body = endless.oneshot(request).in_entity(&segment).await.unwrap().into_body();
+    assert!(body.frame().await.is_some());
+    drop(body);
     segment.close();
     let calls = calls(&documents.take_one());
     assert!(calls[0].starts_with(&format!("{address} remote GET http://{address}/ 200 ")), "{calls:?}");
-    let cancelled = "Cancelled: the call was dropped before there was a response";
-    let expected = format!("pricing.internal remote GET http://pricing.internal/quote fault null null | {cancelled}");
-    assert_eq!(calls[1], expected);
+    assert_eq!(calls[1], "pricing.internal remote GET http://pricing.internal/quote cancelled null null");
+    assert_eq!(calls[2], "pricing.internal remote GET http://pricing.internal/ cancelled 200 5");
 }
 
 #[tokio::test]

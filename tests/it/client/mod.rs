@@ -31,7 +31,7 @@ fn nobody() -> SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-/// The subsegments of a segment, a line each: name, method and URL, flags, status and length, exceptions.
+/// The subsegments of a segment, a line each: name, method and URL, flags, whether it was cancelled, status and length, exceptions.
 fn calls(segment: &SegmentDocument) -> Vec<String> {
     let json: serde_json::Value = serde_json::from_str(&segment.to_json()).unwrap();
     let described = |call: &serde_json::Value| {
@@ -39,6 +39,9 @@ fn calls(segment: &SegmentDocument) -> Vec<String> {
         line += &format!(" {} {}", text(&call["http"]["request"]["method"]), text(&call["http"]["request"]["url"]));
         for flag in ["error", "throttle", "fault", "traced"] {
             line += &call.get(flag).map_or(String::new(), |_| format!(" {flag}"));
+        }
+        if call["annotations"]["cancelled"] == true {
+            line += " cancelled";
         }
         line += &format!(" {} {}", call["http"]["response"]["status"], call["http"]["response"]["content_length"]);
         for exception in call["cause"]["exceptions"].as_array().into_iter().flatten() {

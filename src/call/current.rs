@@ -1,0 +1,16 @@
+//! The call that the running code is part of.
+//!
+//! In: what a client learns below the layer that began the call: retries, redirects. Out: more about that call.
+
+use crate::{context::current, entity::current::with_current};
+
+/// Returns whether the running code is directly part of a call to another service.
+#[must_use]
+pub fn is_current() -> bool {
+    with_current(|entity| entity.is_call())
+}
+
+/// Counts one more attempt of the current call: its annotation `attempts`, from the second on. Elsewhere, it does nothing.
+pub fn count_attempt() {
+    current().count_attempt();
+}
