@@ -1,7 +1,10 @@
 //! The thread that sends what the queue holds.
 //!
 //! In: batches of the queue, and the deadlines of flushes and of the shutdown. Out: documents to a transport, which is
-//! all that emitters with a queue differ in.
+//! all that emitters with a queue differ in. What fails in a way that may pass is sent again.
+
+#[cfg(all(test, loom))]
+mod models;
 
 use std::{
     io,
@@ -17,6 +20,10 @@ use super::{
 
 /// A wait for the transport is looked after this often, although it is woken.
 const LOOK_AFTER: Duration = Duration::from_secs(60);
+/// The first retry waits this long, and each of the others twice as long as the one before. A model has no time.
+const FIRST_BACKOFF: Duration = if cfg!(all(test, loom)) { Duration::ZERO } else { Duration::from_millis(50) };
+/// Documents are sent again this often, within 1.6 seconds, unless others have been sent in between.
+const MAX_RETRIES: u32 = if cfg!(all(test, loom)) { 1 } else { 5 };
 
 /// Sends documents over one transport.
 pub(super) trait Deliver {
@@ -104,8 +111,12 @@ pub(super) fn start(queue: Arc<Queue>, mut transport: impl Deliver + Send + 'sta
 }
 
 /// Sends a batch, unless the shutdown ends before.
+///
+/// Documents that have been sent again as often as they may be are dropped. Those behind them have one attempt each,
+/// until one succeeds: what is wrong may be the matter of a single document.
 fn send(queue: &Queue, transport: &mut impl Deliver, batch: &Batch, flushes: &mut Vec<FlushRequest>) {
     let mut unsent = Unsent::new(batch);
+    let mut backoff = Backoff::default();
     while unsent.len() > 0 {
         let waiting = transport.is_waiting();
         // The thread that is told that a deadline is over may look at the counters.
@@ -117,6 +128,7 @@ fn send(queue: &Queue, transport: &mut impl Deliver, batch: &Batch, flushes: &mu
             queue.wait_for_wake(deadline.unwrap_or_else(|| Instant::now() + LOOK_AFTER));
             continue;
         }
+        let before = unsent.len();
         let load = Load { fill: queue.fill(unsent.bytes), deadline };
         match transport.deliver(&mut unsent, load, &queue.counters) {
             Ok(None) => {}
@@ -125,10 +137,49 @@ fn send(queue: &Queue, transport: &mut impl Deliver, batch: &Batch, flushes: &mu
                 thread::sleep(pause);
             }
             Err(Failed { documents, reason }) => {
-                let dropped = unsent.by_ref().take(documents).count();
-                reason.count(&queue.counters, dropped as u64);
+                if unsent.len() < before {
+                    backoff = Backoff::default();
+                }
+                match backoff.next_wait() {
+                    Some(wait) if pause_until(Instant::now() + wait, queue, unsent.len(), flushes) => return,
+                    Some(_) => {}
+                    None => {
+                        let dropped = unsent.by_ref().take(documents).count();
+                        reason.count(&queue.counters, dropped as u64);
+                    }
+                }
             }
         }
+    }
+}
+
+/// Waits, and ends the flushes whose deadline passes meanwhile.
+///
+/// True if the shutdown ends before: everything unsent has been dropped and counted then.
+fn pause_until(moment: Instant, queue: &Queue, unsent: usize, flushes: &mut Vec<FlushRequest>) -> bool {
+    loop {
+        if queue.checkpoint(unsent, flushes) {
+            return true;
+        }
+        if Instant::now() >= moment {
+            return false;
+        }
+        queue.wait_for_wake(queue.next_deadline(flushes).map_or(moment, |deadline| deadline.min(moment)));
+    }
+}
+
+/// How long the next retries wait.
+#[derive(Debug, Default)]
+struct Backoff {
+    retries: u32,
+}
+
+impl Backoff {
+    /// None if there are no more.
+    fn next_wait(&mut self) -> Option<Duration> {
+        let wait = (self.retries < MAX_RETRIES).then(|| FIRST_BACKOFF * (1 << self.retries))?;
+        self.retries += 1;
+        Some(wait)
     }
 }
 

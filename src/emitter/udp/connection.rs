@@ -16,7 +16,7 @@ use crate::{
 
 /// A host name is looked up again this often, for daemons that move; soon, if nobody listens there any more.
 const LOOKUP_EVERY: Duration = Duration::from_secs(30);
-/// After a failure, the next attempt waits this long.
+/// After a failure, the next lookup waits this long.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// A full socket buffer is waited for this long; only the sending thread waits.
 const SEND_TIMEOUT: Duration = Duration::from_millis(20);
@@ -57,7 +57,6 @@ pub(super) struct Connection {
     longest_combined: usize,
     lookup: Arc<Mutex<Lookup>>,
     next_lookup: Instant,
-    next_connect: Instant,
 }
 
 #[derive(Debug, Default)]
@@ -72,7 +71,6 @@ impl Connection {
     pub(super) fn new(endpoint: Endpoint, offload: bool, queue: Arc<Queue>) -> Self {
         let addresses = endpoint.host().parse().map(|ip: IpAddr| SocketAddr::new(ip, endpoint.port()));
         let addresses: Vec<_> = addresses.into_iter().collect();
-        let now = Instant::now();
         Self {
             endpoint,
             named: addresses.is_empty(),
@@ -83,8 +81,7 @@ impl Connection {
             offload,
             longest_combined: usize::MAX,
             lookup: Arc::default(),
-            next_lookup: now,
-            next_connect: now,
+            next_lookup: Instant::now(),
         }
     }
 
@@ -108,7 +105,7 @@ impl Connection {
         }
         let mut refusals = 0;
         let outcome = loop {
-            match self.attempt(datagrams, now) {
+            match self.attempt(datagrams) {
                 // Where there is another address to try, it pays to ask at once.
                 Ok(()) if self.addresses.len() > 1 && self.has_refused() => {
                     refusals += 1;
@@ -143,10 +140,9 @@ impl Connection {
             }
             Outcome::Failed(Reason::Io) => {
                 self.doubt_name(now);
-                // The network may have changed: start over with a new socket, but not for every datagram.
+                // The network may have changed: the next attempt starts over with a new socket.
                 if connected {
                     self.socket = None;
-                    self.next_connect = now + RETRY_AFTER;
                     self.current += 1;
                 }
                 outcome
@@ -170,9 +166,9 @@ impl Connection {
         self.next_lookup = self.next_lookup.min(now + RETRY_AFTER);
     }
 
-    fn attempt(&mut self, datagrams: &[&[u8]], now: Instant) -> io::Result<()> {
-        if self.socket.is_none() && now >= self.next_connect {
-            self.connect(now)?;
+    fn attempt(&mut self, datagrams: &[&[u8]]) -> io::Result<()> {
+        if self.socket.is_none() {
+            self.connect()?;
         }
         let socket = self.socket.as_ref().ok_or(ErrorKind::NotConnected)?;
         loop {
@@ -184,7 +180,7 @@ impl Connection {
     }
 
     /// Takes the first address, from the current one on, to which there is a way.
-    fn connect(&mut self, now: Instant) -> io::Result<()> {
+    fn connect(&mut self) -> io::Result<()> {
         let mut failures = 0;
         loop {
             match connect(self.addresses[self.current % self.addresses.len()]) {
@@ -197,7 +193,6 @@ impl Connection {
                     self.current += 1;
                     failures += 1;
                     if failures == self.addresses.len() {
-                        self.next_connect = now + RETRY_AFTER;
                         return Err(error);
                     }
                 }
@@ -235,7 +230,6 @@ impl Connection {
                 self.addresses = addresses;
                 self.current = 0;
                 self.socket = None;
-                self.next_connect = now;
             }
         }
         if now < self.next_lookup || !matches!(*self.lookup(), Lookup::Idle) {

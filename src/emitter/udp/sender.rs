@@ -113,6 +113,10 @@ impl Deliver for Sender {
         let sent = self.send(&mut datagrams, &mut unconfirmed);
         unconfirmed.settle(self.connection.has_refused());
         unsent.put_back(&datagrams);
+        if sent.is_err() {
+            // A retry comes late enough for the receiver to have caught up.
+            self.burst = Burst::default();
+        }
         sent.map(|()| if full { pacing.pause(unsent.len(), load.deadline) } else { None })
     }
 }
