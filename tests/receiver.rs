@@ -51,9 +51,10 @@ fn child() {
     fs::write("/etc/gai.conf", "reload yes\n").unwrap();
     fs::write("/etc/host.conf", "multi on\n").unwrap();
     run("ip link set lo up");
-    let tests: [(&str, fn()); 9] = [
+    let tests: [(&str, fn()); 11] = [
         ("dies and comes back elsewhere", dies_and_comes_back_elsewhere),
         ("has no address at first", has_no_address_at_first),
+        ("gets its address just in time", gets_its_address_just_in_time),
         ("has a silent name service", has_a_silent_name_service),
         ("listens at IPv4 only", || listens_at_one_family("reload yes\n", false)),
         ("listens at IPv6 only", || listens_at_one_family("reload yes\nprecedence ::ffff:0:0/96 100\n", true)),
@@ -61,6 +62,7 @@ fn child() {
         ("leaves a network that cannot be reached", leaves_a_network_that_cannot_be_reached),
         ("loses its first address", loses_its_first_address),
         ("stalls", stalls),
+        ("stalls for a moment", stalls_for_a_moment),
     ];
     // This one waits for half a minute.
     let moving = thread::spawn(moves_while_somebody_still_listens);
@@ -236,6 +238,22 @@ fn has_no_address_at_first() {
     program.ends_well(&receiver);
 }
 
+/// The next lookup comes before the documents are given up.
+fn gets_its_address_just_in_time() {
+    let mut program = Program::sending_to("just-in-time:2000");
+    program.report(1, 0);
+    let stats = program.settle();
+    assert_eq!((stats.dropped.unresolved, stats.dropped.total()), (1, 1));
+    // The last lookup has just failed, so the first attempt does.
+    program.report(10, 0);
+    resolve("just-in-time", &["127.0.5.1"]);
+    let receiver = Receiver::bind([127, 0, 5, 1]);
+    let after = program.settle();
+    assert_eq!((after.emitted, after.dropped), (10, stats.dropped));
+    assert_eq!(receiver.received(), 10);
+    program.ends_well(&receiver);
+}
+
 fn has_a_silent_name_service() {
     let _silent = UdpSocket::bind("127.0.0.1:53").unwrap();
     let mut program = Program::sending_to("silent:2000");
@@ -333,5 +351,17 @@ fn stalls() {
     program.report(50, 1_000);
     let after = program.settle();
     assert_eq!((after.emitted, after.dropped), (stats.emitted + 50, stats.dropped));
+    program.never_waited();
+}
+
+/// In the network of [`stalls`].
+fn stalls_for_a_moment() {
+    let mut program = Program::sending_to("10.73.0.4:2000");
+    program.report(50, 20_000);
+    // Longer than a call waits for the socket's buffer.
+    assert!(program.recorder.flush(Duration::from_millis(100)).wait() > 0);
+    run("ip neigh replace 10.73.0.4 lladdr 02:00:00:00:00:01 dev near nud permanent");
+    let stats = program.settle();
+    assert_eq!((stats.emitted, stats.dropped.total()), (50, 0));
     program.never_waited();
 }

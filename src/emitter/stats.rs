@@ -19,15 +19,15 @@ pub struct EmitterStats {
 pub struct Dropped {
     /// The queue was full: its bound in bytes was reached.
     pub overflow: u64,
-    /// Nobody listens at the daemon's address: the kernel said so.
+    /// The daemon does not listen at its address: the kernel said so. This is never retried.
     pub refused: u64,
-    /// The daemon's host name has no address.
+    /// The daemon's host name has no address, nor had it one when that was retried.
     pub unresolved: u64,
-    /// The socket's buffer stayed full.
+    /// The socket's buffer stayed full, through all retries.
     pub would_block: u64,
     /// Too large for a datagram, even after everything was cut.
     pub too_large: u64,
-    /// Any other error of the socket or the writer.
+    /// Any other error: of the socket, through all retries, or of the writer.
     pub io: u64,
     /// Emitted after the shutdown, or still queued at its deadline; or left in a forked child, which cannot send.
     pub shutdown: u64,

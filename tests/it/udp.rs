@@ -413,6 +413,37 @@ fn documents_that_are_refused_together_are_counted_each() {
     }
 }
 
+#[test]
+fn what_can_never_be_sent_is_given_up_and_counted_each() {
+    // Sockets may not broadcast unless they ask for it.
+    let recorder = sending_to(&"255.255.255.255:2000");
+    for round in 1..=2 {
+        for _ in 0..20 {
+            recorder.begin_segment("report").close();
+        }
+        let stats = flushed(&recorder);
+        assert_eq!((stats.emitted, stats.dropped.io, stats.dropped.total()), (0, 20 * round, 20 * round));
+    }
+}
+
+#[test]
+fn a_shutdown_does_not_wait_for_retries_beyond_its_deadline() {
+    let recorder = sending_to(&"255.255.255.255:2000");
+    recorder.begin_segment("report").close();
+    failed_once(&recorder);
+    assert_eq!(ended(recorder.shutdown(Duration::ZERO)), 1);
+    let dropped = recorder.stats().dropped;
+    assert_eq!((dropped.shutdown, dropped.total()), (1, 1));
+}
+
+/// Returns after the first attempt to send what was emitted has failed.
+fn failed_once(recorder: &Recorder) {
+    // The first flush may be answered just before the attempt, but not the second one.
+    for _ in 0..2 {
+        assert!(ended(recorder.flush(Duration::ZERO)) > 0);
+    }
+}
+
 /// Several threads emit, flush and shut down as they like. `SEED=<number>` repeats a run.
 #[test]
 #[expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a run says its seed, and can be told one")]
@@ -555,6 +586,46 @@ mod in_a_network_of_its_own {
             let documents = receive_all(&receiver, names.len());
             assert!(documents.values().all(|(_, blanks)| *blanks == 0));
             assert_eq!(flushed(&recorder).emitted, 100);
+        });
+    }
+
+    #[test]
+    fn documents_are_sent_again_once_the_network_is_back() {
+        alone("documents_are_sent_again_once_the_network_is_back", || {
+            let receiver = Receiver::bind("127.0.0.1:0");
+            let recorder = sending_to(&receiver.address());
+            for round in 1..=3 {
+                change_address("del", "127.0.0.1/8");
+                let names = names(100);
+                for name in &names {
+                    recorder.begin_segment(name).close();
+                }
+                failed_once(&recorder);
+                change_address("add", "127.0.0.1/8");
+                let documents = receive_all(&receiver, names.len());
+                assert!(names.iter().all(|name| documents.contains_key(name)));
+                let stats = flushed(&recorder);
+                assert_eq!((stats.emitted, stats.dropped.total()), (100 * round, 0));
+            }
+        });
+    }
+
+    #[test]
+    fn what_waits_to_be_sent_again_fills_the_queue() {
+        alone("what_waits_to_be_sent_again_fills_the_queue", || {
+            let receiver = Receiver::bind("127.0.0.1:0");
+            let recorder = sending_by(building_for(receiver.address()).max_queue_bytes(1).build().unwrap());
+            change_address("del", "127.0.0.1/8");
+            emit(&recorder, "waits", 40_000);
+            failed_once(&recorder);
+            for name in ["fits", "does not fit", "nor does this"] {
+                emit(&recorder, name, [20_000, 40_000][usize::from(name != "fits")]);
+            }
+            assert_eq!(recorder.stats().dropped.overflow, 2);
+            change_address("add", "127.0.0.1/8");
+            receive_all(&receiver, 2);
+            let stats = flushed(&recorder);
+            assert_eq!((stats.emitted, stats.dropped.overflow, stats.dropped.total()), (2, 2, 2));
         });
     }
 
