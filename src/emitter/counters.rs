@@ -7,7 +7,7 @@ use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 macro_rules! counters {
     ($($reason:ident)*) => {
-        /// What became of the documents.
+        /// How many documents were sent and dropped.
         #[derive(Debug, Default)]
         pub(super) struct Counters {
             emitted: AtomicU64,

@@ -7,29 +7,29 @@ use std::{sync::Arc, time::Instant};
 use super::{EmitterStats, Flush};
 use crate::document::SegmentDocument;
 
-/// Takes closed segments.
+/// Sends, writes or keeps closed segments.
 ///
 /// `emit` runs on the request path: it must not block. A panic in it is caught and counted
-/// ([`Stats::emitter_panics`](crate::recorder::Stats::emitter_panics)). There is no current entity meanwhile, so that an
-/// emitter is no part of the traces that it sends.
+/// ([`Stats::emitter_panics`](crate::recorder::Stats::emitter_panics)). There is no current entity while it runs, so an
+/// instrumented emitter records nothing of itself.
 pub trait Emitter: Send + Sync {
-    /// Takes one document.
+    /// Sends, writes or keeps one document, or queues it to be sent.
     fn emit(&self, document: SegmentDocument);
 
-    /// Sends what was emitted so far, until the deadline; the future says how many documents were left.
+    /// Sends what was emitted so far, until the deadline. Returns a future of the number of documents that were left.
     ///
-    /// An emitter that keeps nothing back has nothing to do here.
+    /// The default is for emitters that keep nothing back: it returns at once.
     fn flush(&self, deadline: Instant) -> Flush {
         let _ = deadline;
         Flush::done(0)
     }
 
-    /// The same, and takes nothing any more; what is left is dropped and counted.
+    /// Flushes, and ends the emitter: what is left at the deadline, and what is emitted later, is dropped and counted.
     fn shutdown(&self, deadline: Instant) -> Flush {
         self.flush(deadline)
     }
 
-    /// What became of the documents.
+    /// Returns how many documents were sent and dropped so far.
     fn stats(&self) -> EmitterStats {
         EmitterStats::default()
     }

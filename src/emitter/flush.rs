@@ -1,4 +1,6 @@
 //! Waiting for an emitter, with or without an async runtime.
+//!
+//! In: the end of a flush, by the emitter's thread. Out: the number of documents that were left, to the program.
 
 use std::{
     fmt,
@@ -9,7 +11,8 @@ use std::{
 
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
-/// A future that ends when an emitter has sent what it had, or at its deadline. Its output counts what was left.
+/// A future that ends when an emitter has sent what it had, or at the deadline. Its output is the number of documents
+/// that were left.
 ///
 /// The emitter works whether or not this is polled. Any runtime will do; [`wait`](Self::wait) needs none.
 #[must_use = "the emitter flushes by itself, but only waiting tells when it is done"]
@@ -31,20 +34,20 @@ struct State {
 }
 
 impl Flush {
-    /// One that has ended.
+    /// Returns a flush that has ended.
     pub fn done(left: usize) -> Self {
         let (flush, done) = Self::pending();
         done.finish(left);
         flush
     }
 
-    /// One that ends when the other half says so.
+    /// Returns a flush, and the handle that ends it.
     pub fn pending() -> (Self, FlushDone) {
         let shared = Arc::new(Shared::default());
         (Self(shared.clone()), FlushDone(shared))
     }
 
-    /// Blocks the thread until it ends; how many documents were left.
+    /// Blocks the thread until the flush ends. Returns the number of documents that were left.
     pub fn wait(self) -> usize {
         let mut state = self.0.lock();
         loop {

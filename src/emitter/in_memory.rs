@@ -1,4 +1,6 @@
 //! A list in memory, for the tests of a user.
+//!
+//! In: closed segments. Out: the same, when the test takes them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -1,4 +1,6 @@
 //! Documents as lines of JSON.
+//!
+//! In: closed segments, and a writer. Out: one line for each of them.
 
 use std::{
     fmt,

@@ -14,8 +14,8 @@
 //!
 //! # Customization
 //!
-//! Anything that can take a document without waiting is an [`Emitter`]. Documents of a bounded size are made by
-//! [`SegmentDocument::split`](crate::document::SegmentDocument::split).
+//! Implement [`Emitter`] to send documents elsewhere: it must not wait.
+//! [`SegmentDocument::split`](crate::document::SegmentDocument::split) makes documents of a bounded size.
 
 mod counters;
 mod emit;

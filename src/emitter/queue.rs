@@ -42,7 +42,7 @@ struct State {
     /// The thread sleeps without a time limit, and has to be woken.
     asleep: bool,
     closed: bool,
-    /// The thread has ended: nobody is there to answer a flush.
+    /// The thread has ended, and answers no flush.
     ended: bool,
     /// Something other than a document has happened, and ends a wait for it.
     woken: bool,
@@ -168,7 +168,7 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// The life of the thread: hands over what has gathered and who waits for it, until the queue is closed.
+    /// The life of the thread: hands over batches, and the flushes that wait for them, until the queue is closed.
     pub(super) fn serve(&self, mut send: impl FnMut(&Batch, &mut Vec<FlushRequest>)) {
         struct End<'a>(&'a Queue);
 
@@ -263,7 +263,7 @@ impl Queue {
             *list = pending;
             over.extend(expired);
         }
-        // Whoever is woken may run at once, and emit.
+        // A thread that is woken may run at once, and emit.
         drop(state);
         over.into_iter().for_each(|flush| flush.done.finish(left));
         abandon

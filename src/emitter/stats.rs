@@ -2,14 +2,14 @@
 //!
 //! In: the counters of emitters. Out: a copy of them, for `Recorder::stats`.
 
-/// Counts documents since the emitter was made. A segment that was split counts once for each piece.
+/// Counters of an emitter since it was built. A segment that was split counts once for each piece.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct EmitterStats {
-    /// Handed over: to the socket, to the writer, or to the list in memory. A datagram has no receipt, so this says
-    /// nothing about its arrival.
+    /// Documents handed over to the socket, to the writer, or to the list in memory. UDP has no receipts, so some of them
+    /// may not have arrived.
     pub emitted: u64,
-    /// Dropped, by reason.
+    /// Documents that were dropped, by reason.
     pub dropped: Dropped,
 }
 

@@ -18,7 +18,7 @@ use super::{
     queue::{Batch, FlushRequest, Queue},
 };
 
-/// A wait for the transport is looked after this often, although it is woken.
+/// While the worker waits for the transport, it also looks by itself this often.
 const LOOK_AFTER: Duration = Duration::from_secs(60);
 /// The first retry waits this long, and each of the others twice as long as the one before. A model has no time.
 const FIRST_BACKOFF: Duration = if cfg!(all(test, loom)) { Duration::ZERO } else { Duration::from_millis(50) };
@@ -33,8 +33,8 @@ pub(super) trait Deliver {
         false
     }
 
-    /// Sends as many documents as may leave at once. Each one that it takes is counted, or put back. Returns how long to
-    /// pause before the next call.
+    /// Sends as many documents as may leave at once, and does not block beyond the deadline. Counts each document that it
+    /// takes, or puts it back. Returns how long to pause before the next call.
     fn deliver(&mut self, unsent: &mut Unsent<'_>, load: Load, counters: &Counters)
     -> Result<Option<Duration>, Failed>;
 }
@@ -119,7 +119,7 @@ fn send(queue: &Queue, transport: &mut impl Deliver, batch: &Batch, flushes: &mu
     let mut backoff = Backoff::default();
     while unsent.len() > 0 {
         let waiting = transport.is_waiting();
-        // The thread that is told that a deadline is over may look at the counters.
+        // What was sent has been counted: the caller of a flush that ends here may look at the counters.
         if queue.checkpoint(unsent.len(), flushes) {
             return;
         }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-/// What a strategy has decided.
+/// The decision of a strategy about one segment.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[must_use]
 pub struct Decision {
@@ -13,7 +13,7 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// The segment is recorded, or it is not.
+    /// Records the segment, or does not.
     pub const fn new(sampled: bool) -> Self {
         Self { sampled, rule_name: None }
     }
@@ -24,13 +24,13 @@ impl Decision {
         self
     }
 
-    /// Whether the segment is recorded.
+    /// Returns whether the segment is recorded.
     #[must_use]
     pub const fn is_sampled(&self) -> bool {
         self.sampled
     }
 
-    /// The rule that decided, if one did.
+    /// Returns the name of the rule that decided, if one did.
     #[must_use]
     pub fn rule_name(&self) -> Option<&str> {
         self.rule_name.as_deref()

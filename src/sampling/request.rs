@@ -27,7 +27,7 @@ pub struct SamplingRequest<'a> {
 }
 
 impl<'a> SamplingRequest<'a> {
-    /// A segment of which only the name is known, at this time and with this random number in `[0, 1)`.
+    /// Describes a segment of which only the name is known, at this time and with this random number in `[0, 1)`.
     #[must_use]
     pub const fn new(service_name: &'a str, now: Duration, random: f64) -> Self {
         Self { service_name, host: None, http_method: None, url_path: None, now, random }

@@ -14,23 +14,23 @@ pub trait SamplingStrategy: Send + Sync {
     /// Decides about one segment.
     fn decide(&self, request: &SamplingRequest<'_>) -> Decision;
 
-    /// Whether it wants to know how the requests end about which it decides.
+    /// Returns whether [`observe`](Self::observe) is to be called.
     fn wants_outcomes(&self) -> bool {
         false
     }
 
-    /// Hears how a request has ended about which one of its rules has decided, if it
-    /// [wants to](Self::wants_outcomes). This runs on the request path, too.
+    /// Called when a request that a rule decided has finished, if the strategy
+    /// [wants that](Self::wants_outcomes). It runs on the request path, too.
     fn observe(&self, outcome: &Outcome<'_>) {
         let _ = outcome;
     }
 
-    /// What it has decided so far, by rule.
+    /// Returns what was decided so far, by rule.
     fn stats(&self) -> SamplingStats {
         SamplingStats::default()
     }
 
-    /// The recorder is shut down: what the strategy does in the background ends.
+    /// Called when the recorder is shut down: ends what the strategy does in the background.
     fn shutdown(&self) {}
 }
 

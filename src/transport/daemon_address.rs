@@ -132,7 +132,7 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// Says what is wrong with a daemon address, and what to write instead.
+/// A daemon address that cannot be parsed. The message says what is wrong, and what to write instead.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct DaemonAddressError {
     address: String,

@@ -88,7 +88,7 @@ async fn exchange(
     mut request: Request<Full<Bytes>>,
     limits: Limits,
 ) -> Result<Response<Bytes>, Failure> {
-    // Whoever signs a request has named the host already.
+    // A request that is signed names its host already.
     if !request.headers().contains_key(HOST) {
         let host = HeaderValue::try_from(endpoint.to_string()).map_err(Failure::broken)?;
         request.headers_mut().insert(HOST, host);

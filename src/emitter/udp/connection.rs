@@ -1,4 +1,7 @@
 //! The socket, and the addresses that a host name stands for.
+//!
+//! In: datagrams. Out: calls of the socket, and what the kernel says about them. Host names are looked up in a thread of
+//! their own.
 
 use std::{
     io::{self, ErrorKind},
@@ -14,17 +17,17 @@ use crate::{
     transport::Endpoint,
 };
 
-/// A host name is looked up again this often, for daemons that move; soon, if nobody listens there any more.
+/// A host name is looked up again this often, for daemons that move; sooner if the daemon does not listen any more.
 const LOOKUP_EVERY: Duration = Duration::from_secs(30);
 /// After a failure, the next lookup waits this long.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// A full socket buffer is waited for this long; only the sending thread waits.
 const SEND_TIMEOUT: Duration = Duration::from_millis(20);
 
-/// What became of datagrams that were sent in one call.
+/// The result of sending datagrams in one call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sent {
-    /// What has gone out before was refused: the kernel tells with the next call.
+    /// The datagrams of the call before were refused: the kernel reports that with the next call.
     pub(super) earlier_refused: bool,
     pub(super) outcome: Outcome,
 }
@@ -151,7 +154,7 @@ impl Connection {
         }
     }
 
-    /// Whether what was sent last is known to be refused; a host that is this one says so at once.
+    /// Whether the datagrams that were sent last are known to be refused. This host reports that at once.
     pub(super) fn has_refused(&mut self) -> bool {
         let error = self.socket.as_ref().and_then(|socket| socket.take_error().ok().flatten());
         let refused = error.is_some_and(|error| error.kind() == ErrorKind::ConnectionRefused);
@@ -161,7 +164,7 @@ impl Connection {
         refused
     }
 
-    /// A daemon that is not where its name has said may have moved.
+    /// A daemon that does not listen at the address of its name may have moved.
     fn doubt_name(&mut self, now: Instant) {
         self.next_lookup = self.next_lookup.min(now + RETRY_AFTER);
     }
@@ -254,7 +257,7 @@ impl Connection {
     }
 }
 
-/// A connected socket: the kernel tells when nobody listens.
+/// A connected socket: the kernel reports refusals on it.
 fn connect(address: SocketAddr) -> io::Result<UdpSocket> {
     let any: IpAddr = match address {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),

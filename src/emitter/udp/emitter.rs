@@ -24,8 +24,11 @@ thread_local! {
 /// Sends every document as a datagram of its own, from a thread of its own.
 ///
 /// The queue in between is bounded in bytes; documents that do not fit are dropped and counted, and so is every other
-/// loss ([`Dropped`](crate::emitter::Dropped)). Documents above 64,000 bytes are split. Datagrams leave in short bursts, since a
-/// receiver with a default socket buffer would lose longer ones.
+/// loss ([`Dropped`](crate::emitter::Dropped)). Documents above 64,000 bytes are split. Datagrams leave in short bursts,
+/// since a receiver with a default socket buffer would lose longer ones.
+///
+/// While the daemon's name has no address, the socket's buffer is full or the network is unreachable, the emitter retries
+/// for about 1.6 seconds before it drops a document. A daemon that does not listen costs its documents at once.
 ///
 /// Dropping the emitter lets the thread send what is queued and end; only [`shutdown`](Emitter::shutdown) waits for it.
 ///
@@ -41,13 +44,13 @@ impl UdpEmitter {
     ///
     /// # Errors
     ///
-    /// When the thread cannot be started. Whether somebody listens shows only later, in the
+    /// When the thread cannot be started. A daemon that does not listen is not an error: it shows later, in the
     /// [statistics](Emitter::stats).
     pub fn new(address: DaemonAddress) -> io::Result<Self> {
         Self::builder(address).build()
     }
 
-    /// The same, to be adjusted.
+    /// Returns a builder with the same defaults.
     pub fn builder(address: DaemonAddress) -> UdpEmitterBuilder {
         UdpEmitterBuilder { address, max_queue: 4 << 20, max_document: MAX_DOCUMENT, offload: true }
     }
@@ -64,7 +67,8 @@ pub struct UdpEmitterBuilder {
 }
 
 impl UdpEmitterBuilder {
-    /// Bounds the queue, in bytes. The default is 4 MiB; at least one document of the largest size fits.
+    /// Bounds the queue, in bytes, with the documents that are being sent or retried. The default is 4 MiB; at least one
+    /// document of the largest size fits.
     pub fn max_queue_bytes(mut self, bytes: usize) -> Self {
         self.max_queue = bytes.max(HEADER.len() + MAX_DOCUMENT);
         self

@@ -1,7 +1,7 @@
 //! Generic segmentation offload: Linux cuts one long datagram into pieces of equal size (`UDP_SEGMENT`).
 //!
-//! In: datagrams, and a socket. Out: as few calls as possible. A document may be followed by white space, so documents of similar size are padded to the same. Elsewhere, and
-//! wherever it does not work, every datagram leaves by itself.
+//! In: datagrams, and a socket. Out: as few calls as possible. A document may be followed by white space, so documents of
+//! similar size are padded to the same. On other systems, and where it does not work, every datagram leaves by itself.
 
 use std::{io, net::UdpSocket};
 

@@ -24,12 +24,12 @@ impl CentralizedStrategy {
         Self::builder(address).build()
     }
 
-    /// The same, and its poller, which has to be [run](Poller::run).
+    /// Returns such a strategy without a thread, and its poller, which the program has to [run](Poller::run).
     pub fn pair(address: DaemonAddress) -> (Self, Poller) {
         Self::builder(address).pair()
     }
 
-    /// A strategy to be adjusted.
+    /// Returns a builder of such a strategy.
     pub fn builder(address: DaemonAddress) -> CentralizedBuilder {
         CentralizedBuilder::new(address)
     }
@@ -84,9 +84,9 @@ impl CentralizedBuilder {
         self
     }
 
-    /// Says which ends of requests are anomalies, for which X-Ray boosts the rate of rules that allow it.
+    /// Sets which ends of requests are anomalies, for which X-Ray boosts the rate of rules that allow it.
     ///
-    /// Unless something else is said here, faults are: a status of 5xx, an `Err`, a panic.
+    /// The default is faults: a status of 5xx, an `Err`, a panic.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -112,14 +112,14 @@ impl CentralizedBuilder {
         self
     }
 
-    /// A strategy that polls in a thread of its own, which the first decision starts.
+    /// Builds a strategy that polls in a thread of its own, which the first decision starts.
     #[must_use]
     pub fn build(self) -> CentralizedStrategy {
         let (shared, poller) = self.parts();
         CentralizedStrategy::from_parts(shared, Some(poller))
     }
 
-    /// A strategy, and its poller, which has to be [run](Poller::run).
+    /// Builds a strategy without a thread, and its poller, which the program has to [run](Poller::run).
     pub fn pair(self) -> (CentralizedStrategy, Poller) {
         let (shared, poller) = self.parts();
         (CentralizedStrategy::from_parts(shared, None), poller)

@@ -67,7 +67,7 @@ impl Manifest {
     }
 }
 
-/// Where requests find the rules. They are replaced in an instant, so nobody waits for a fetch.
+/// Where requests find the rules. They are replaced in an instant, so no request waits for a fetch.
 #[derive(Debug, Default)]
 pub(super) struct Current {
     manifest: RwLock<Option<Arc<Manifest>>>,

@@ -28,7 +28,8 @@ const RULES_EVERY: Duration = Duration::from_secs(300);
 const RULES_JITTER: f64 = 5.0;
 const TARGETS_EVERY: Duration = Duration::from_secs(10);
 const TARGETS_JITTER: f64 = 0.1;
-/// While there are no rules and nobody answers, they are asked for again after this, and twice that after every time.
+/// While there are no rules and the daemon does not answer, the first retry waits this long, and each of the others twice
+/// as long as the one before.
 const FIRST_RETRY: Duration = Duration::from_secs(10);
 /// Rules that are known to be out of date are asked for this often at most.
 const REFETCH_EVERY: Duration = Duration::from_secs(10);
@@ -52,7 +53,7 @@ pub struct Poller {
     asked: Option<Duration>,
     /// Our rules are known to be out of date.
     stale: bool,
-    /// The last edit that X-Ray has told of.
+    /// The last edit of the rules that X-Ray has reported.
     modified: Option<f64>,
     failure: Option<Failure>,
 }
@@ -91,7 +92,7 @@ impl Poller {
         .await;
     }
 
-    /// Does what is due, and says how long to wait until the next step: for those who wait in their own way.
+    /// Does what is due, and returns how long to wait until the next step: for programs that wait in their own way.
     ///
     /// The first step fetches the rules. A step takes 3 seconds for a call that is not answered.
     pub async fn step(&mut self) -> Duration {
@@ -200,7 +201,7 @@ impl Poller {
         self.stale |= answer.refused;
     }
 
-    /// A failure is said once, until there is another one or none.
+    /// Logs a failure once, until there is another one or none.
     fn tell(&mut self, failure: Option<Failure>) {
         if failure == self.failure {
             return;
