@@ -33,8 +33,8 @@ pub(super) trait Deliver {
         false
     }
 
-    /// Sends as many documents as may leave at once, and does not block beyond the deadline. Counts each document that it
-    /// takes, or puts it back. Returns how long to pause before the next call.
+    /// Sends as many documents as may leave at once, one at least, and does not block beyond the deadline. Counts each
+    /// document that it takes, or puts it back. Returns how long to pause before the next call.
     fn deliver(&mut self, unsent: &mut Unsent<'_>, load: Load, counters: &Counters)
     -> Result<Option<Duration>, Failed>;
 }
@@ -130,25 +130,24 @@ fn send(queue: &Queue, transport: &mut impl Deliver, batch: &Batch, flushes: &mu
         }
         let before = unsent.len();
         let load = Load { fill: queue.fill(unsent.bytes), deadline };
-        match transport.deliver(&mut unsent, load, &queue.counters) {
+        let delivered = transport.deliver(&mut unsent, load, &queue.counters);
+        if unsent.len() < before {
+            backoff = Backoff::default();
+        }
+        match delivered {
             Ok(None) => {}
             Ok(Some(pause)) => {
                 #[expect(clippy::disallowed_methods, reason = "only this thread waits")]
                 thread::sleep(pause);
             }
-            Err(Failed { documents, reason }) => {
-                if unsent.len() < before {
-                    backoff = Backoff::default();
+            Err(Failed { documents, reason }) => match backoff.next_wait() {
+                Some(wait) if pause_until(Instant::now() + wait, queue, unsent.len(), flushes) => return,
+                Some(_) => {}
+                None => {
+                    let dropped = unsent.by_ref().take(documents).count();
+                    reason.count(&queue.counters, dropped as u64);
                 }
-                match backoff.next_wait() {
-                    Some(wait) if pause_until(Instant::now() + wait, queue, unsent.len(), flushes) => return,
-                    Some(_) => {}
-                    None => {
-                        let dropped = unsent.by_ref().take(documents).count();
-                        reason.count(&queue.counters, dropped as u64);
-                    }
-                }
-            }
+            },
         }
     }
 }

@@ -15,9 +15,11 @@ fn later() -> Instant {
     Instant::now() + Duration::from_secs(3600)
 }
 
-/// Sends one document at a time, after so many failures.
+/// Sends one document at a time.
 struct Flaky {
-    failures: u32,
+    attempts: u32,
+    /// Whether the attempt of this number fails, with this document.
+    fails: fn(u32, &[u8]) -> bool,
     sent: Arc<Mutex<Vec<Vec<u8>>>>,
     ready: Arc<AtomicBool>,
 }
@@ -29,8 +31,8 @@ impl Deliver for Flaky {
 
     fn deliver(&mut self, unsent: &mut Unsent<'_>, _: Load, counters: &Counters) -> Result<Option<Duration>, Failed> {
         let document = unsent.next().unwrap();
-        if self.failures > 0 {
-            self.failures -= 1;
+        self.attempts += 1;
+        if (self.fails)(self.attempts, document) {
             unsent.put_back(&[document]);
             return Err(Failed { documents: 1, reason: Reason::Io });
         }
@@ -49,13 +51,13 @@ struct Served {
 }
 
 impl Served {
-    fn new(max_bytes: usize, failures: u32, ready: bool) -> Self {
+    fn new(max_bytes: usize, fails: fn(u32, &[u8]) -> bool, ready: bool) -> Self {
         let queue = Arc::new(Queue::new(max_bytes));
         let sent = Arc::default();
         let ready = Arc::new(AtomicBool::new(ready));
         let worker = thread::spawn({
             let queue = queue.clone();
-            let mut transport = Flaky { failures, sent: Arc::clone(&sent), ready: ready.clone() };
+            let mut transport = Flaky { attempts: 0, fails, sent: Arc::clone(&sent), ready: ready.clone() };
             move || queue.serve(|batch, flushes| send(&queue, &mut transport, batch, flushes))
         });
         Self { queue, sent, ready, worker }
@@ -80,9 +82,9 @@ impl Served {
 }
 
 #[test]
-fn what_fails_is_sent_again_and_counted_once() {
+fn what_fails_once_is_sent_again_and_counted_once() {
     model(|| {
-        let served = Served::new(100, 1, true);
+        let served = Served::new(100, |attempt, _| attempt % 2 == 1, true);
         let producer = served.push(b"a");
         served.queue.push(b"b");
         assert_eq!(served.queue.request_flush(later(), false).wait(), 0);
@@ -95,7 +97,7 @@ fn what_fails_is_sent_again_and_counted_once() {
 #[test]
 fn what_fails_too_often_is_dropped_and_counted() {
     model(|| {
-        let served = Served::new(100, u32::MAX, true);
+        let served = Served::new(100, |_, _| true, true);
         let producer = served.push(b"a");
         served.queue.push(b"b");
         assert_eq!(served.queue.request_flush(later(), false).wait(), 0);
@@ -105,9 +107,21 @@ fn what_fails_too_often_is_dropped_and_counted() {
 }
 
 #[test]
+fn what_can_never_be_sent_does_not_cost_the_others() {
+    model(|| {
+        let served = Served::new(100, |_, document| document == b"a", true);
+        let producer = served.push(b"a");
+        served.queue.push(b"b");
+        producer.join().unwrap();
+        let (sent, stats) = served.close(2);
+        assert_eq!((sent, stats.dropped.io), (vec![b"b".to_vec()], 1));
+    });
+}
+
+#[test]
 fn a_shutdown_ends_retries_and_what_is_left_is_counted() {
     model(|| {
-        let served = Served::new(100, u32::MAX, true);
+        let served = Served::new(100, |_, _| true, true);
         served.queue.push(b"a");
         let left = served.queue.request_flush(Instant::now(), true).wait() as u64;
         let (_, stats) = served.close(1);
@@ -118,7 +132,7 @@ fn a_shutdown_ends_retries_and_what_is_left_is_counted() {
 #[test]
 fn what_waits_for_a_retry_counts_towards_the_bound() {
     model(|| {
-        let served = Served::new(2, 1, true);
+        let served = Served::new(2, |attempt, _| attempt == 1, true);
         let producer = served.push(b"aa");
         served.queue.push(b"bb");
         producer.join().unwrap();
@@ -130,7 +144,7 @@ fn what_waits_for_a_retry_counts_towards_the_bound() {
 #[test]
 fn a_transport_that_waits_is_woken() {
     model(|| {
-        let served = Served::new(100, 0, false);
+        let served = Served::new(100, |_, _| false, false);
         served.queue.push(b"a");
         let (queue, ready) = (served.queue.clone(), served.ready.clone());
         let lookup = thread::spawn(move || {
