@@ -6,11 +6,16 @@ use std::{fmt, time::Duration};
 
 use super::{
     annotation::AnnotationValue,
+    exception::ExceptionDocument,
+    metadata::MetadataEntry,
     tree::{Detail, Index, Namespace, Node, Scalar, SqlField, Text, Tree},
 };
 use crate::id::{SegmentId, TraceId};
 
-/// One entity of a [`SegmentDocument`](super::SegmentDocument), to be looked at.
+/// One entity of a [`SegmentDocument`](super::SegmentDocument): a segment or a subsegment.
+///
+/// It has a reader for everything that JSON says of the entity, for emitters that write another format. Text that is not
+/// there is empty.
 #[derive(Clone, Copy)]
 pub struct EntityDocument<'a> {
     tree: &'a Tree,
@@ -28,7 +33,13 @@ impl<'a> EntityDocument<'a> {
         self.node().id
     }
 
-    /// Its name.
+    /// Returns the id of the entity that it is part of, or that called the segment; `None` where the trace begins.
+    #[must_use]
+    pub fn parent_id(self) -> Option<SegmentId> {
+        self.node().parent_id
+    }
+
+    /// Returns its name.
     #[must_use]
     pub fn name(self) -> &'a str {
         self.text(self.node().name)
@@ -50,6 +61,12 @@ impl<'a> EntityDocument<'a> {
     #[must_use]
     pub fn end_time(self) -> Duration {
         Duration::from_micros(self.node().end.max(self.node().start))
+    }
+
+    /// Whether it is still open: the one entity of a document [in progress](super::SegmentDocument::is_in_progress) is.
+    #[must_use]
+    pub fn is_in_progress(self) -> bool {
+        self.node().is_open()
     }
 
     /// Whether it ended in a client error (4xx).
@@ -106,53 +123,135 @@ impl<'a> EntityDocument<'a> {
         self.node().http.content_length
     }
 
-    /// An annotation.
+    /// Returns the program that sent the HTTP request, as it calls itself; empty if there is none. At most 250 characters.
+    #[must_use]
+    pub fn user_agent(self) -> &'a str {
+        self.text(self.node().http.user_agent)
+    }
+
+    /// Whether the address of the client is one that a proxy has told in `X-Forwarded-For`.
+    #[must_use]
+    pub fn x_forwarded_for(self) -> bool {
+        self.node().http.x_forwarded_for
+    }
+
+    /// Whether the service that was called sends a segment of its own, which X-Ray waits for.
+    #[must_use]
+    pub fn traced(self) -> bool {
+        self.node().http.traced
+    }
+
+    /// Returns an annotation.
     #[must_use]
     pub fn annotation(self, key: &str) -> Option<AnnotationValue<'a>> {
-        self.tree.details(self.index).find_map(|detail| match detail {
-            Detail::Annotation { key: own, value } if self.text(*own) == key => Some(self.value(*value)),
+        self.annotations().find_map(|(own, value)| (own == key).then_some(value))
+    }
+
+    /// Returns all annotations, in the order in which their keys were added. No two keys differ by case only.
+    ///
+    /// Keys have at most 500 characters out of `A-Z a-z 0-9 _`, strings at most 1,000.
+    ///
+    /// ```
+    /// # use tower_xray::{Recorder, emitter::InMemoryEmitter, sampling::SampleAll};
+    /// # let emitter = InMemoryEmitter::new();
+    /// # let recorder = Recorder::builder().emitter(emitter.clone()).sampling(SampleAll).build()?;
+    /// let segment = recorder.begin_segment("import");
+    /// segment.add_annotation("rows", 5_000);
+    /// segment.add_annotation("tier", "gold");
+    /// segment.close();
+    ///
+    /// let [document] = &emitter.take()[..] else { panic!("one segment, one document") };
+    /// let annotations: Vec<_> = document.root().annotations().collect();
+    /// assert_eq!(annotations, [("rows", 5_000.into()), ("tier", "gold".into())]);
+    /// # Ok::<(), tower_xray::recorder::BuildError>(())
+    /// ```
+    pub fn annotations(self) -> impl Iterator<Item = (&'a str, AnnotationValue<'a>)> {
+        self.tree.details(self.index).filter_map(move |detail| match *detail {
+            Detail::Annotation { key, value } => Some((self.text(key), self.value(value))),
             _ => None,
         })
     }
 
-    /// What the `aws` object says: see [`Entity::add_aws`](crate::Entity::add_aws).
+    /// Returns a field of the `aws` object: see [`Entity::add_aws`](crate::Entity::add_aws).
     #[must_use]
     pub fn aws(self, key: &str) -> Option<AnnotationValue<'a>> {
-        self.tree.details(self.index).find_map(|detail| match detail {
-            Detail::Aws { key: own, value } if self.text(*own) == key => Some(self.value(*value)),
+        self.aws_fields().find_map(|(own, value)| (own == key).then_some(value))
+    }
+
+    /// Returns the fields of the `aws` object that are about this entity, in the order in which they were added: at most
+    /// 50, with strings of at most 250 characters.
+    ///
+    /// `resource_names` and `table_names` hold one name each, which JSON has in a list. What all segments have there is
+    /// in the [`Resource`](super::Resource) of the document.
+    pub fn aws_fields(self) -> impl Iterator<Item = (&'a str, AnnotationValue<'a>)> {
+        self.tree.details(self.index).filter_map(move |detail| match *detail {
+            Detail::Aws { key, value } => Some((self.text(key), self.value(value))),
             _ => None,
         })
     }
 
-    /// Metadata.
+    /// Parses the metadata with this namespace and key.
     #[must_use]
     pub fn metadata(self, namespace: &str, key: &str) -> Option<serde_json::Value> {
-        self.tree.details(self.index).find_map(|detail| match detail {
-            Detail::Metadata { namespace: own, key: own_key, json }
-                if self.text(*own) == namespace && self.text(*own_key) == key =>
-            {
-                serde_json::from_str(self.text(*json)).ok()
+        let mut entries = self.metadata_entries();
+        entries.find(|entry| entry.namespace() == namespace && entry.key() == key).map(MetadataEntry::value)
+    }
+
+    /// Returns all metadata, in the order in which the keys were added. JSON has them by namespace.
+    ///
+    /// What this crate adds to the namespace `tower_xray` is not among them: see [`cut`](Self::cut).
+    pub fn metadata_entries(self) -> impl Iterator<Item = MetadataEntry<'a>> {
+        self.tree.details(self.index).filter_map(move |detail| match *detail {
+            Detail::Metadata { namespace, key, json } => {
+                Some(MetadataEntry::new(self.text(namespace), self.text(key), self.text(json)))
             }
             _ => None,
         })
     }
 
-    /// A field of the object `sql`; empty if it is not there.
+    /// Returns a field of the `sql` object; empty if it is not there.
     #[must_use]
     pub fn sql(self, field: SqlField) -> &'a str {
-        let told = self.tree.details(self.index).find_map(|detail| match detail {
-            Detail::Sql { field: own, value } if *own == field => Some(self.text(*value)),
-            _ => None,
-        });
-        told.unwrap_or_default()
+        self.sql_fields().find_map(|(own, value)| (own == field).then_some(value)).unwrap_or_default()
     }
 
-    /// Types and messages of the exceptions described here, outermost first.
-    pub fn exceptions(self) -> impl Iterator<Item = (&'a str, &'a str)> {
-        self.tree.details(self.index).filter_map(move |detail| match detail {
-            Detail::Exception { kind, message, .. } => Some((self.text(*kind), self.text(*message))),
+    /// Returns the fields of the `sql` object that are there.
+    pub fn sql_fields(self) -> impl Iterator<Item = (SqlField, &'a str)> {
+        self.tree.details(self.index).filter_map(move |detail| match *detail {
+            Detail::Sql { field, value } => Some((field, self.text(value))),
             _ => None,
         })
+    }
+
+    /// Returns the exceptions described here, outermost first: chains of at most 32, one after the other.
+    pub fn exceptions(self) -> impl Iterator<Item = ExceptionDocument<'a>> {
+        let Self { tree, index } = self;
+        tree.places(index).filter_map(move |place| ExceptionDocument::at(tree, place))
+    }
+
+    /// Returns the id of the exception that is the cause, if an entity below describes it and none is described here.
+    ///
+    /// An error on its way up is described once, by the first entity that sees it.
+    #[must_use]
+    pub fn cause_id(self) -> Option<SegmentId> {
+        let mut reference = None;
+        for detail in self.tree.details(self.index) {
+            match detail {
+                Detail::Exception { .. } => return None,
+                Detail::CauseReference(id) => reference = reference.or(Some(*id)),
+                _ => {}
+            }
+        }
+        reference
+    }
+
+    /// Returns what was left out because it would not fit, as the metadata `tower_xray.cut` says it: `links` or `aws`
+    /// beyond their limits.
+    ///
+    /// The pieces that [`split`](super::SegmentDocument::split) makes may say more: `stack`, `metadata`, `sql`,
+    /// `annotations`, `exceptions`.
+    pub fn cut(self) -> impl Iterator<Item = &'static str> {
+        self.node().cut.parts()
     }
 
     /// The segments of other traces that it is linked to.
@@ -168,7 +267,7 @@ impl<'a> EntityDocument<'a> {
         self.tree.children(self.index).map(move |index| Self { tree: self.tree, index })
     }
 
-    pub(super) fn node(self) -> &'a Node {
+    fn node(self) -> &'a Node {
         self.tree.node(self.index)
     }
 

@@ -13,10 +13,11 @@ const MAX_NAME: usize = 512;
 /// No partition, region and account take as much as an ARN has room for besides the name.
 const MAX_ARN: usize = MAX_NAME + 128;
 
-#[derive(Debug)]
-pub(crate) struct LogGroup {
-    pub(super) name: String,
-    pub(super) arn: Option<String>,
+/// A log group of CloudWatch Logs that a service writes to: see [`Resource::log_groups`](super::Resource::log_groups).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LogGroup {
+    name: String,
+    arn: Option<String>,
 }
 
 /// A text that is neither the name nor the ARN of a log group.
@@ -34,6 +35,18 @@ impl LogGroup {
             return Err(invalid());
         }
         Ok(Self { name: name.to_owned(), arn: is_arn.then(|| text.to_owned()) })
+    }
+
+    /// Returns its name: at most 512 characters.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns its ARN, if it was given by that.
+    #[must_use]
+    pub fn arn(&self) -> Option<&str> {
+        self.arn.as_deref()
     }
 }
 

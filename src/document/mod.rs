@@ -24,9 +24,11 @@ mod annotation;
 mod aws;
 mod cause;
 mod entity;
+mod exception;
 mod json;
 pub(crate) mod limits;
 mod log_group;
+mod metadata;
 mod resource;
 mod segment;
 mod serialize;
@@ -38,7 +40,11 @@ pub use self::{
     annotation::AnnotationValue,
     cause::{AsError, Bare, Boxed, RecordedError, Typed},
     entity::EntityDocument,
+    exception::{ExceptionDocument, StackFrame},
     limits::MAX_DOCUMENT,
+    log_group::LogGroup,
+    metadata::MetadataEntry,
+    resource::Resource,
     segment::SegmentDocument,
     split::Split,
     text::{InvalidNameError, SegmentName},
@@ -47,8 +53,7 @@ pub use self::{
 pub(crate) use self::{
     cause::{Description, MAX_MESSAGE},
     limits::{MAX_DEPTH, MAX_LINKS},
-    log_group::{InvalidLogGroup, LogGroup, MAX_LOG_GROUPS},
-    resource::Resource,
+    log_group::{InvalidLogGroup, MAX_LOG_GROUPS},
     segment::Kind,
     tree::{Index, NONE, Node, Tree},
 };

@@ -2,7 +2,9 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{annotation::AnnotationValue, entity::EntityDocument, resource::Resource, tree::Tree};
+use super::{
+    annotation::AnnotationValue, entity::EntityDocument, limits::MAX_STRING, resource::Resource, text::cut, tree::Tree,
+};
 use crate::id::{SegmentId, TraceId};
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -15,7 +17,7 @@ pub(crate) enum Kind {
 /// What an [`Emitter`](crate::emitter::Emitter) sends: a closed segment with its completed subsegments, or a
 /// subsegment that travels by itself.
 ///
-/// It cannot be changed any more, and exactly one is made for every id. Before it there may be one of the same segment
+/// Everything in it can be read without JSON: see [`root`](Self::root) and [`resource`](Self::resource). It cannot be changed any more, and exactly one is made for every id. Before it there may be one of the same segment
 /// [in progress](Self::is_in_progress), without subsegments, which it replaces. `Display` writes the JSON.
 ///
 /// # Several emitters
@@ -41,7 +43,7 @@ pub struct SegmentDocument {
     pub(super) tree: Tree,
     pub(super) kind: Kind,
     pub(super) trace_id: TraceId,
-    pub(super) rule_name: Option<Arc<str>>,
+    rule_name: Option<Arc<str>>,
     pub(super) resource: Arc<Resource>,
 }
 
@@ -72,13 +74,19 @@ impl SegmentDocument {
     /// [`Entity::send_in_progress`](crate::Entity::send_in_progress).
     #[must_use]
     pub fn is_in_progress(&self) -> bool {
-        self.root().node().is_open()
+        self.root().is_in_progress()
     }
 
-    /// The sampling rule that chose this segment, if one did.
+    /// The sampling rule that chose this segment, if one did: at most 250 characters.
     #[must_use]
     pub fn sampling_rule_name(&self) -> Option<&str> {
-        self.rule_name.as_deref()
+        self.rule_name.as_deref().map(|name| cut(name, MAX_STRING))
+    }
+
+    /// Returns what all documents of the recorder share.
+    #[must_use]
+    pub fn resource(&self) -> &Resource {
+        &self.resource
     }
 
     /// The topmost entity: user, links, exceptions and the HTTP request are here; its subsegments are below it.
@@ -96,7 +104,7 @@ impl SegmentDocument {
     /// The id of the segment or subsegment that called, unless the trace begins here.
     #[must_use]
     pub fn parent_id(&self) -> Option<SegmentId> {
-        self.root().node().parent_id
+        self.root().parent_id()
     }
 
     /// The segment's name.

@@ -9,12 +9,12 @@ use serde::{Serialize, Serializer, ser::Error as _};
 
 use super::{
     aws,
+    entity::EntityDocument,
     json::{
         Key, List, key, seconds, write_float, write_id, write_integer, write_key, write_plain, write_string, write_text,
     },
-    limits::{MAX_STRING, OWN_NAMESPACE},
+    limits::OWN_NAMESPACE,
     segment::{Kind, SegmentDocument},
-    text::cut,
     tree::{Cut, Detail, Http, Index, NONE, Namespace, Node, Scalar, SqlField, Text, Tree},
 };
 use crate::id::{SegmentId, TraceId};
@@ -183,9 +183,9 @@ impl SegmentDocument {
 
     fn write_resource(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.resource.fields().as_bytes());
-        if let Some(rule) = &self.rule_name {
+        if let Some(rule) = self.sampling_rule_name() {
             write_key(key!("sampling_rule_name"), out);
-            write_text(cut(rule, MAX_STRING).as_bytes(), out);
+            write_text(rule.as_bytes(), out);
         }
         out.push(b'}');
     }
@@ -265,21 +265,11 @@ impl SegmentDocument {
             }
             list.out.push(b'}');
         }
-        let Cut { stack, metadata, sql, links, annotations, exceptions, aws } = node.cut;
         if node.cut != Cut::default() {
             list.next();
             write_text(OWN_NAMESPACE.as_bytes(), list.out);
             list.out.extend_from_slice(b":{\"cut\":[");
-            let parts = [
-                (stack, "stack"),
-                (metadata, "metadata"),
-                (sql, "sql"),
-                (links, "links"),
-                (annotations, "annotations"),
-                (exceptions, "exceptions"),
-                (aws, "aws"),
-            ];
-            for (position, (_, part)) in parts.iter().filter(|(cut, _)| *cut).enumerate() {
+            for (position, part) in node.cut.parts().enumerate() {
                 if position > 0 {
                     list.out.push(b',');
                 }
@@ -292,14 +282,9 @@ impl SegmentDocument {
 
     fn write_cause(&self, index: Index, out: &mut Vec<u8>) {
         let tree = &self.tree;
-        let mut exceptions = tree.details(index).peekable();
         let described = tree.details(index).any(|detail| matches!(detail, Detail::Exception { .. }));
         if !described {
-            let reference = exceptions.find_map(|detail| match detail {
-                Detail::CauseReference(id) => Some(*id),
-                _ => None,
-            });
-            if let Some(id) = reference {
+            if let Some(id) = EntityDocument::new(tree, index).cause_id() {
                 write_id(key!("cause"), id, out);
             }
             return;
@@ -308,6 +293,7 @@ impl SegmentDocument {
         out.push(b'{');
         write_string(key!("working_directory"), self.resource.working_directory().as_bytes(), out);
         let mut list = List::new(key!("exceptions"), b'[', out);
+        let mut exceptions = tree.details(index).peekable();
         while let Some(detail) = exceptions.next() {
             let Detail::Exception { id, kind, message, remote, cause, skipped, truncated } = *detail else { continue };
             list.next();

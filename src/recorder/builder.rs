@@ -216,7 +216,7 @@ impl RecorderBuilder {
             emitter,
             strategy,
             capture: self.capture,
-            resource: Arc::new(Resource::new(self.origin.as_deref(), self.service_version.as_deref(), &log_groups)),
+            resource: Arc::new(Resource::new(self.origin.as_deref(), self.service_version.as_deref(), log_groups)),
             name,
             enabled,
             backtraces: self.backtraces,

@@ -22,7 +22,7 @@ use tower_xray::{
 
 use crate::{
     outline::{exceptions, outline, text},
-    support::{recorder, recorder_with},
+    support::{described, recorder, recorder_with},
 };
 
 /// An error with a text and perhaps a source.
@@ -379,9 +379,9 @@ fn an_error_behind_a_reference_is_recorded() {
     segment.begin_subsegment("format").add_error(plain);
     segment.close();
     let document = documents.take_one();
-    assert_eq!(document.root().exceptions().collect::<Vec<_>>(), [("Custom", "disk 3")]);
+    assert_eq!(described(document.root()), [("Custom", "disk 3")]);
     let child = document.subsegments().next().unwrap();
-    assert_eq!((child.exceptions().next().unwrap().0, child.error(), child.fault()), ("Error", true, false));
+    assert_eq!((described(child)[0].0, child.error(), child.fault()), ("Error", true, false));
 }
 
 #[test]
@@ -412,6 +412,6 @@ fn a_debug_text_is_written_as_far_as_its_first_name() {
     let (recorder, documents) = recorder();
     let boxed: Box<dyn std::error::Error + Send + Sync> = Box::new(Costly);
     recorder.begin_segment("report").add_fault(&boxed);
-    assert_eq!(documents.take_one().root().exceptions().collect::<Vec<_>>(), [("Costly", "it fails")]);
+    assert_eq!(described(documents.take_one().root()), [("Costly", "it fails")]);
     assert!(!WRITTEN.get());
 }

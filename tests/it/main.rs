@@ -29,6 +29,7 @@ mod outline;
 mod outliving;
 mod panics;
 mod propagation;
+mod readers;
 mod recording;
 mod reservoir;
 mod rules_json;

@@ -27,7 +27,7 @@ use tower_xray::{
     Recorder, XRayClientLayer, XRayLayer, capture,
     client::reqwest::XRayMiddleware,
     context::capture_blocking,
-    document::RecordedError,
+    document::{ExceptionDocument, RecordedError},
     emitter::{DaemonAddress, UdpEmitter},
     sampling::{CentralizedStrategy, SampleAll},
 };
@@ -271,7 +271,7 @@ fn urls_in_messages_lose_credentials_query_and_fragment_and_nothing_else() {
         segment.close();
         let segment = documents.take_one();
         let work = segment.subsegments().next().unwrap();
-        assert_eq!(work.exceptions().map(|(_, message)| message).collect::<Vec<_>>(), [told]);
+        assert_eq!(work.exceptions().map(ExceptionDocument::message).collect::<Vec<_>>(), [told]);
     }
 }
 

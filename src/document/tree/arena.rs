@@ -165,11 +165,24 @@ impl Tree {
     }
 
     pub(crate) fn details(&self, index: Index) -> impl Iterator<Item = &Detail> {
-        self.places(index).map(|place| &self.attributes[place as usize].detail)
+        self.places(index).map(|place| self.detail(place))
     }
 
-    pub(super) fn places(&self, index: Index) -> impl Iterator<Item = Index> {
-        chain(self.node(index).first_attribute, |place| self.attributes[place as usize].next)
+    pub(crate) fn detail(&self, place: Index) -> &Detail {
+        &self.attributes[place as usize].detail
+    }
+
+    /// What follows a detail in those of its entity.
+    pub(crate) fn details_after(&self, place: Index) -> impl Iterator<Item = &Detail> {
+        self.chain(self.attributes[place as usize].next).map(|place| self.detail(place))
+    }
+
+    pub(crate) fn places(&self, index: Index) -> impl Iterator<Item = Index> {
+        self.chain(self.node(index).first_attribute)
+    }
+
+    fn chain(&self, first: Index) -> impl Iterator<Item = Index> {
+        chain(first, |place| self.attributes[place as usize].next)
     }
 
     /// Roughly the bytes that the tree would take as one document.

@@ -120,6 +120,23 @@ pub(crate) struct Cut {
     pub(crate) aws: bool,
 }
 
+impl Cut {
+    /// What was left out, by the names that documents have for it.
+    pub(crate) fn parts(self) -> impl Iterator<Item = &'static str> {
+        let Self { stack, metadata, sql, links, annotations, exceptions, aws } = self;
+        let parts = [
+            (stack, "stack"),
+            (metadata, "metadata"),
+            (sql, "sql"),
+            (links, "links"),
+            (annotations, "annotations"),
+            (exceptions, "exceptions"),
+            (aws, "aws"),
+        ];
+        parts.into_iter().filter_map(|(cut, part)| cut.then_some(part))
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Scalar {
     Bool(bool),

@@ -35,7 +35,7 @@ use tower_xray::{
 use super::{echo, nobody};
 use crate::{
     outline::outline,
-    support::{recorder, recorder_with, serve},
+    support::{described, recorder, recorder_with, serve},
 };
 
 type Traced<C> = XRayClient<Client<C, Empty<Bytes>>>;
@@ -126,7 +126,7 @@ async fn a_connection_that_fails_is_a_fault_of_its_own() {
     let call = document.subsegments().next().unwrap();
     let connect = call.subsegments().next().unwrap();
     assert!(call.fault() && connect.fault(), "{document}");
-    let (_, message) = connect.exceptions().next().unwrap();
+    let message = connect.exceptions().next().unwrap().message();
     assert!(message.contains("tcp connect error"), "{document}");
     assert_eq!(connect.annotation("cancelled"), None);
 }
@@ -147,7 +147,7 @@ async fn a_connector_that_panics_is_a_fault_and_leaves_nothing_open() {
     let document = documents.take_one();
     for call in document.subsegments() {
         let connect = call.subsegments().next().unwrap();
-        assert_eq!(connect.exceptions().collect::<Vec<_>>(), [("panic", "no route")], "{document}");
+        assert_eq!(described(connect), [("panic", "no route")], "{document}");
         assert!(call.fault() && connect.fault() && connect.annotation("cancelled").is_none(), "{document}");
     }
     assert_eq!(document.subsegments().count(), 2);

@@ -20,7 +20,7 @@ use tower_xray::{
 };
 
 use crate::support::{
-    recorder, serve,
+    described, recorder, serve,
     stops::{Fuse, stopped_after},
 };
 
@@ -149,7 +149,7 @@ async fn assert_in_place(client: MakeTraced, fuse: Fuse, polls: usize, url: &str
     }
     assert!(!document.to_json().contains("in_progress"), "{document}");
     let stopped = calls[0];
-    let causes = stopped.exceptions().map(|(kind, message)| (kind.to_owned(), message.to_owned())).collect();
+    let causes = described(stopped).into_iter().map(|(kind, message)| (kind.to_owned(), message.to_owned())).collect();
     let cancelled = stopped.annotation("cancelled").is_some();
     assert!(!cancelled || !stopped.fault(), "{document}");
     Stopped { done, causes, responded: stopped.http_status().is_some(), cancelled }

@@ -26,7 +26,7 @@ use tokio::{
 };
 use tower_xray::{XRayLayer, current, document::RecordedError};
 
-use crate::support::{Emitted, emitting_recorder, exchange, get, serve};
+use crate::support::{Emitted, described, emitting_recorder, exchange, get, serve};
 
 /// A body that a test feeds: frames, errors, or an open end.
 struct Fed {
@@ -91,7 +91,7 @@ fn summary(document: &tower_xray::document::SegmentDocument) -> String {
     }
     let root = document.root();
     write!(text, "{:?} {:?}", root.http_status(), root.content_length()).unwrap();
-    for (kind, message) in root.exceptions() {
+    for (kind, message) in described(root) {
         write!(text, " | {kind}: {message}").unwrap();
     }
     text

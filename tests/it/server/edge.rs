@@ -22,7 +22,7 @@ use tokio::{
 use tower::{Layer, ServiceExt, service_fn};
 use tower_xray::{XRayLayer, document::SegmentDocument};
 
-use crate::support::{Emitted, emitting_recorder, exchange, serve};
+use crate::support::{Emitted, described, emitting_recorder, exchange, serve};
 
 /// A segment in one line: method and URL, flags, status and length, exceptions.
 pub(super) fn told(document: &SegmentDocument) -> String {
@@ -32,7 +32,7 @@ pub(super) fn told(document: &SegmentDocument) -> String {
     let flags = [("error", document.error()), ("throttle", document.throttle()), ("fault", document.fault())];
     let flags: String = flags.iter().filter(|(_, set)| *set).map(|(flag, _)| format!("{flag} ")).collect();
     let or_dash = |number: Option<u64>| number.map_or("-".to_owned(), |number| number.to_string());
-    let exceptions: String = root.exceptions().map(|(kind, message)| format!(" | {kind}: {message}")).collect();
+    let exceptions: String = described(root).iter().map(|(kind, message)| format!(" | {kind}: {message}")).collect();
     format!(
         "{} {} {flags}{} {}{exceptions}",
         request["method"].as_str().unwrap(),

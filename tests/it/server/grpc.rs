@@ -17,7 +17,7 @@ use tower_xray::{
     document::{AnnotationValue, EntityDocument},
 };
 
-use crate::support::{emitting_recorder, recorder, serve};
+use crate::support::{described, emitting_recorder, recorder, serve};
 
 /// A response with this status: in trailers after a message, or in its headers.
 pub(crate) fn response(code: u32, trailers_only: bool) -> Response<Body> {
@@ -150,12 +150,12 @@ async fn its_message_is_the_cause_whatever_its_encoding() {
             std::future::ready(Ok::<_, Infallible>(response.body(String::new()).unwrap()))
         });
         XRayLayer::new("orders", recorder.clone()).layer(fails).oneshot(Request::new(())).await.unwrap();
-        assert_eq!(documents.take_one().root().exceptions().next(), cause, "{code} {message}");
+        assert_eq!(described(documents.take_one().root()).first().copied(), cause, "{code} {message}");
         let segment = recorder.begin_segment("shop");
         XRayClientLayer::new().layer(fails).oneshot(Request::new(())).in_entity(&segment).await.unwrap();
         segment.close();
         let document = documents.take_one();
-        assert_eq!(document.subsegments().next().unwrap().exceptions().next(), cause, "{code} {message}");
+        assert_eq!(described(document.subsegments().next().unwrap()).first().copied(), cause, "{code} {message}");
         let remote = document.to_json().contains(r#""remote":true"#);
         assert_eq!(remote, cause.is_some(), "{code} {message}");
     }

@@ -3,7 +3,7 @@
 use std::{error::Error, fmt, panic};
 
 use tokio::task::yield_now;
-use tower_xray::{FutureExt, capture, current, subscriber::SubsegmentLayer};
+use tower_xray::{FutureExt, capture, current, document::ExceptionDocument, subscriber::SubsegmentLayer};
 use tracing::{Level, debug, error, field::Empty, info, info_span, instrument, warn};
 
 use super::{only, recorded, runtime};
@@ -166,7 +166,7 @@ fn a_span_keeps_so_many_failures() {
         });
     });
     let span = documents[0].subsegments().next().unwrap();
-    let messages: Vec<&str> = span.exceptions().map(|(_, message)| message).collect();
+    let messages: Vec<&str> = span.exceptions().map(ExceptionDocument::message).collect();
     assert_eq!((messages.len(), messages[31]), (32, "turn 31"));
 }
 

@@ -12,7 +12,7 @@ use tokio::{
 };
 use tower_xray::{
     Recorder, RecorderBuilder,
-    document::SegmentDocument,
+    document::{EntityDocument, SegmentDocument},
     emitter::{Emitter, InMemoryEmitter},
     local::check_document,
     sampling::SampleAll,
@@ -64,6 +64,11 @@ pub(crate) fn assert_valid_json(json: &str) -> serde_json::Value {
     let problems = check_document(&value);
     assert!(problems.is_empty(), "{problems:?}: {json}");
     value
+}
+
+/// The types and messages of the exceptions of one entity.
+pub(crate) fn described(entity: EntityDocument<'_>) -> Vec<(&str, &str)> {
+    entity.exceptions().map(|exception| (exception.type_name(), exception.message())).collect()
 }
 
 /// Documents as they are emitted: for tests that have to wait for a socket.

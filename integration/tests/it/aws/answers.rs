@@ -42,7 +42,7 @@ fn only_call(document: &SegmentDocument) -> EntityDocument<'_> {
 }
 
 fn exceptions(entity: EntityDocument<'_>) -> Vec<(&str, &str)> {
-    entity.exceptions().collect()
+    entity.exceptions().map(|exception| (exception.type_name(), exception.message())).collect()
 }
 
 /// The header that a call sends.

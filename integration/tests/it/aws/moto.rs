@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::types::{
 use aws_sdk_s3::{primitives::ByteStream, types::CreateBucketConfiguration};
 use aws_types::SdkConfig;
 use serde_json::{Value, json};
+use tower_xray::document::{AnnotationValue, ExceptionDocument};
 
 use super::{in_segment, over_http, subsegments, traced};
 
@@ -140,7 +141,7 @@ async fn a_queue_is_known_by_its_url() {
         let text = |key| call.aws(key).map(|value| format!("{value:?}"));
         (call.name(), text("operation"), text("queue_name").is_some(), text("queue_url"), call.error())
     });
-    let text = |text: &str| Some(format!("{:?}", tower_xray::document::AnnotationValue::from(text)));
+    let text = |text: &str| Some(format!("{:?}", AnnotationValue::from(text)));
     assert_eq!(
         told.collect::<Vec<_>>(),
         [
@@ -150,7 +151,7 @@ async fn a_queue_is_known_by_its_url() {
             ("SQS", text("SendMessage"), false, text(&url.replace("parcels", "letters")), true),
         ]
     );
-    let exceptions: Vec<_> = calls[3].exceptions().map(|(kind, _)| kind).collect();
+    let exceptions: Vec<_> = calls[3].exceptions().map(ExceptionDocument::type_name).collect();
     assert_eq!(exceptions, ["QueueDoesNotExist"]);
 }
 

@@ -14,7 +14,7 @@ use tower_xray::{
     FutureExt, XRayClientLayer, XRayLayer,
     client::{ResponseBody, XRayClient},
     current,
-    document::EntityDocument,
+    document::{EntityDocument, ExceptionDocument},
 };
 
 use self::service::{Ask, Host, Kind, NEVER, PANIC, serve_by};
@@ -44,7 +44,8 @@ fn told(entity: EntityDocument<'_>) -> String {
     let flags: Vec<_> = flags.iter().filter(|(set, _)| *set).map(|(_, flag)| *flag).collect();
     let (status, code) = (entity.http_status().unwrap_or(0), entity.annotation("grpc_status"));
     let code = code.map_or_else(String::new, |code| format!(" {code:?}"));
-    let causes: Vec<_> = entity.exceptions().map(|(kind, message)| format!(" | {kind}: {message}")).collect();
+    let cause = |exception: ExceptionDocument<'_>| format!(" | {}: {}", exception.type_name(), exception.message());
+    let causes: Vec<_> = entity.exceptions().map(cause).collect();
     format!("{} {status}{code}{}", flags.join("+"), causes.concat())
 }
 
@@ -234,8 +235,9 @@ async fn a_message_is_bounded_and_loses_what_is_secret_in_urls() {
     Kind::Unary.finish(&mut client(address), ask).in_entity(&segment).await.unwrap_err();
     segment.close();
     for entity in [emitted.next().await.root(), documents.take_one().subsegments().next().unwrap()] {
-        let (kind, message) = entity.exceptions().next().unwrap();
-        assert_eq!((kind, message.chars().count()), ("UNAVAILABLE", 1_000));
+        let exception = entity.exceptions().next().unwrap();
+        let message = exception.message();
+        assert_eq!((exception.type_name(), message.chars().count()), ("UNAVAILABLE", 1_000));
         assert!(message.starts_with("no answer of http://depot/42 ää"), "{message}");
     }
 }

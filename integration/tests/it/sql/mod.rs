@@ -13,7 +13,7 @@ fn outline(query: EntityDocument<'_>) -> (&str, &str, bool) {
 
 /// The types and messages of the exceptions of one query.
 fn exceptions(query: EntityDocument<'_>) -> Vec<(&str, &str)> {
-    query.exceptions().collect()
+    query.exceptions().map(|exception| (exception.type_name(), exception.message())).collect()
 }
 
 fn queries(segment: &SegmentDocument) -> Vec<EntityDocument<'_>> {
