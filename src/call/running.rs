@@ -198,9 +198,9 @@ impl Call {
     /// An error may have a part of the URL that is not known as one: its path with the query, or its authority.
     fn redact(&self, description: Description) -> Description {
         let secrets = self.secrets.as_deref().unwrap_or_default();
-        let description = if secrets.is_empty() { description } else { description.without(secrets) };
+        let description = if secrets.is_empty() { description } else { description.redact(secrets) };
         match &self.secret_url {
-            Some(url) => description.without(&target::secrets(url)),
+            Some(url) => description.redact(&target::secrets(url)),
             None => description,
         }
     }

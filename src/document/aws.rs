@@ -16,32 +16,32 @@ const LISTS: [&str; 2] = ["resource_names", "table_names"];
 const INTEGER: &str = "retries";
 
 /// Any text as a key: `TableName` and `table-name` are `table_name`.
-pub(super) fn repair_key(key: &str) -> Cow<'_, str> {
+pub(super) fn sanitize_key(key: &str) -> Cow<'_, str> {
     let is_kept = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     let is_fine = !key.is_empty() && key.len() <= MAX_STRING && key.bytes().all(is_kept) && !OBJECTS.contains(&key);
     if is_fine {
         return Cow::Borrowed(key);
     }
-    let mut repaired = String::with_capacity(key.len().min(MAX_STRING) + 8);
+    let mut sanitized = String::with_capacity(key.len().min(MAX_STRING) + 8);
     let mut before = '_';
     let mut chars = key.chars().peekable();
-    while let Some(c) = chars.next().filter(|_| repaired.len() < MAX_STRING - 1) {
+    while let Some(c) = chars.next().filter(|_| sanitized.len() < MAX_STRING - 1) {
         let begins_word = before.is_ascii_lowercase() || before.is_ascii_digit();
         let ends_capitals = before.is_ascii_uppercase() && chars.peek().is_some_and(char::is_ascii_lowercase);
         if c.is_ascii_uppercase() && (begins_word || ends_capitals) {
-            repaired.push('_');
+            sanitized.push('_');
         }
-        repaired.push(if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' });
+        sanitized.push(if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' });
         before = c;
     }
-    if repaired.is_empty() || OBJECTS.contains(&&*repaired) {
-        repaired.push('_');
+    if sanitized.is_empty() || OBJECTS.contains(&&*sanitized) {
+        sanitized.push('_');
     }
-    Cow::Owned(repaired)
+    Cow::Owned(sanitized)
 }
 
 /// A value as its key wants it; nothing if that is impossible.
-pub(super) fn repair_value<'a>(key: &str, value: AnnotationValue<'a>) -> Option<AnnotationValue<'a>> {
+pub(super) fn sanitize_value<'a>(key: &str, value: AnnotationValue<'a>) -> Option<AnnotationValue<'a>> {
     match value {
         AnnotationValue::Float(value) if !value.is_finite() => None,
         AnnotationValue::Integer(_) if key == INTEGER => Some(value),

@@ -3,7 +3,7 @@
 //! In: names or ARNs of a user's. Out: what segment documents say of them, so that the X-Ray console finds the lines of
 //! a trace.
 
-use super::{limits::MAX_STRING, text::cut};
+use super::{limits::MAX_STRING, text::truncate};
 
 /// They are part of every segment.
 pub(crate) const MAX_LOG_GROUPS: usize = 5;
@@ -26,7 +26,7 @@ pub(crate) struct InvalidLogGroup(pub(crate) String);
 
 impl LogGroup {
     pub(crate) fn new(text: &str) -> Result<Self, InvalidLogGroup> {
-        let invalid = || InvalidLogGroup(cut(text, MAX_STRING).to_owned());
+        let invalid = || InvalidLogGroup(truncate(text, MAX_STRING).to_owned());
         let is_arn = text.starts_with("arn:");
         let name = if is_arn { name_of_arn(text).ok_or_else(invalid)? } else { text };
         // CloudWatch Logs: the characters of a name.

@@ -2,7 +2,7 @@
 //!
 //! In: closed entities. Out: JSON that AWS X-Ray, the X-Ray daemon, the CloudWatch agent and the OpenTelemetry
 //! collector accept. What one of them would refuse cannot be built: ids, names, keys and numbers are held in types, or
-//! repaired, when they are added. Messages of errors and panics are recorded as they are, up to 1,000 characters, but for
+//! sanitised, when they are added. Messages of errors and panics are recorded as they are, up to 1,000 characters, but for
 //! the URLs in them: these lose credentials, query and fragment.
 //!
 //! ```

@@ -8,7 +8,7 @@ use super::{
     json::{Key, List, key, write_key, write_string},
     limits::MAX_STRING,
     log_group::LogGroup,
-    text::cut,
+    text::truncate,
 };
 use crate::id::ascii;
 
@@ -51,8 +51,8 @@ pub struct Resource {
 
 impl Resource {
     pub(crate) fn new(origin: Option<&str>, version: Option<&str>, log_groups: Vec<LogGroup>) -> Self {
-        let origin = cut(origin.unwrap_or_default(), MAX_STRING);
-        let version = cut(version.unwrap_or_default(), MAX_STRING);
+        let origin = truncate(origin.unwrap_or_default(), MAX_STRING);
+        let version = truncate(version.unwrap_or_default(), MAX_STRING);
         let mut out = Vec::new();
         write_string(key!("origin"), origin.as_bytes(), &mut out);
         out.extend_from_slice(b",\"service\":{");

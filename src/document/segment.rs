@@ -3,7 +3,8 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    annotation::AnnotationValue, entity::EntityDocument, limits::MAX_STRING, resource::Resource, text::cut, tree::Tree,
+    annotation::AnnotationValue, entity::EntityDocument, limits::MAX_STRING, resource::Resource, text::truncate,
+    tree::Tree,
 };
 use crate::id::{SegmentId, TraceId};
 
@@ -80,7 +81,7 @@ impl SegmentDocument {
     /// The sampling rule that chose this segment, if one did: at most 250 characters.
     #[must_use]
     pub fn sampling_rule_name(&self) -> Option<&str> {
-        self.rule_name.as_deref().map(|name| cut(name, MAX_STRING))
+        self.rule_name.as_deref().map(|name| truncate(name, MAX_STRING))
     }
 
     /// Returns what all documents of the recorder share.

@@ -24,16 +24,16 @@ const UNKNOWN: &str = "unknown";
 pub struct SegmentName(Arc<str>);
 
 impl SegmentName {
-    /// Repairs a name.
+    /// Sanitises a name.
     ///
     /// # Errors
     ///
     /// When nothing legible is left: the name is empty or consists of replaced characters only.
     pub fn new(name: &str) -> Result<Self, InvalidNameError> {
-        let repaired = repair(name, MAX_NAME, NAME, is_name_char);
-        match repaired.chars().all(|c| c == '_' || c.is_whitespace()) {
-            true => Err(InvalidNameError(cut(name, MAX_STRING).to_owned())),
-            false => Ok(Self(repaired.into())),
+        let sanitized = sanitize(name, MAX_NAME, NAME, is_name_char);
+        match sanitized.chars().all(|c| c == '_' || c.is_whitespace()) {
+            true => Err(InvalidNameError(truncate(name, MAX_STRING).to_owned())),
+            false => Ok(Self(sanitized.into())),
         }
     }
 
@@ -43,7 +43,7 @@ impl SegmentName {
         &self.0
     }
 
-    /// Repairs a name; `unknown` stands in for one of which nothing is left.
+    /// Sanitises a name; `unknown` stands in for one of which nothing is left.
     pub(crate) fn lenient(name: &str) -> Self {
         Self::new(name).unwrap_or_else(|_| Self(UNKNOWN.into()))
     }
@@ -72,23 +72,23 @@ impl fmt::Display for InvalidNameError {
 impl std::error::Error for InvalidNameError {}
 
 /// Any text as the name of a segment or subsegment.
-pub(crate) fn repair_name(name: &str) -> Cow<'_, str> {
-    match repair(name, MAX_NAME, NAME, is_name_char) {
+pub(crate) fn sanitize_name(name: &str) -> Cow<'_, str> {
+    match sanitize(name, MAX_NAME, NAME, is_name_char) {
         name if name.is_empty() => Cow::Borrowed(UNKNOWN),
         name => name,
     }
 }
 
 /// Any text as an annotation key: `A-Z a-z 0-9 _`.
-pub(crate) fn repair_key(key: &str) -> Cow<'_, str> {
-    match repair(key, MAX_KEY, KEY, |c| c.is_ascii() && ACCEPTED[c as usize] & KEY != 0) {
+pub(crate) fn sanitize_key(key: &str) -> Cow<'_, str> {
+    match sanitize(key, MAX_KEY, KEY, |c| c.is_ascii() && ACCEPTED[c as usize] & KEY != 0) {
         key if key.is_empty() => Cow::Borrowed("_"),
         key => key,
     }
 }
 
 /// At most `max` characters.
-pub(crate) fn cut(text: &str, max: usize) -> &str {
+pub(crate) fn truncate(text: &str, max: usize) -> &str {
     if text.len() <= max {
         return text;
     }
@@ -113,12 +113,12 @@ static ACCEPTED: [u8; 256] = {
     accepted
 };
 
-fn repair(text: &str, max: usize, accepting: u8, allowed: impl Fn(char) -> bool) -> Cow<'_, str> {
-    // Nearly all of them are ASCII and need no repair.
+fn sanitize(text: &str, max: usize, accepting: u8, allowed: impl Fn(char) -> bool) -> Cow<'_, str> {
+    // Nearly all of them are ASCII and need no change.
     if text.len() <= max && text.bytes().all(|byte| ACCEPTED[usize::from(byte)] & accepting != 0) {
         return Cow::Borrowed(text);
     }
-    let text = cut(text, max);
+    let text = truncate(text, max);
     if text.chars().all(&allowed) {
         return Cow::Borrowed(text);
     }

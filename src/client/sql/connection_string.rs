@@ -10,7 +10,7 @@
 use super::kind::Kind;
 use crate::document::{
     limits::{MAX_NAME, MAX_STRING},
-    text::cut,
+    text::truncate,
 };
 
 /// Bytes of a connection string that is looked at. One with a token instead of a password has about 2,000.
@@ -56,7 +56,7 @@ impl Target {
         for (part, max) in
             [(&mut target.name, MAX_NAME), (&mut target.connection_string, MAX_STRING), (&mut target.user, MAX_STRING)]
         {
-            part.truncate(cut(part, max).len());
+            part.truncate(truncate(part, max).len());
         }
         let told = [&target.name, &target.user];
         target.secrets.retain(|secret| !secret.is_empty() && !told.contains(&secret));
@@ -113,7 +113,7 @@ impl Target {
         let at = if user.is_empty() { "" } else { "@" };
         let url = format!("{scheme}://{user}{at}{}{path}", address.text);
         let is_whole = !address.host.is_empty() && !path.trim_matches('/').is_empty();
-        if is_whole && cut(&url, MAX_STRING).len() == url.len() {
+        if is_whole && truncate(&url, MAX_STRING).len() == url.len() {
             self.url = url;
         } else {
             self.connection_string = url;

@@ -94,7 +94,7 @@ impl Sql {
 impl Sql {
     /// Records an error that is known by its description.
     pub(crate) fn add_description(&self, entity: &Entity, description: Description) {
-        entity.add_cause(|| description.without(&self.0.secrets).with_remote(!self.is_in_process()));
+        entity.add_cause(|| description.redact(&self.0.secrets).with_remote(!self.is_in_process()));
     }
 }
 

@@ -5,17 +5,16 @@
 
 use std::{
     any::Any,
-    backtrace::Backtrace,
     borrow::Cow,
     error::Error,
     fmt::{self, Write},
 };
 
 use super::{
-    redact::message,
-    stack::{Frame, MAX_FRAMES, parse_frames},
+    redact::{message, redact_secrets},
+    stack::{self, Frame},
 };
-use crate::document::limits::{MAX_STRING, MAX_VALUE};
+use crate::document::limits::MAX_STRING;
 
 /// Exceptions kept of one chain; of a longer one, the last place goes to its root cause.
 const MAX_CHAIN: usize = 32;
@@ -118,27 +117,16 @@ impl Description {
     }
 
     /// Leaves these texts out of every message, wherever they stand.
-    pub(crate) fn without(mut self, secrets: &[String]) -> Self {
+    pub(crate) fn redact(mut self, secrets: &[String]) -> Self {
         for Exception { message, .. } in &mut self.exceptions {
-            // A message that was cut may end within a secret.
-            let is_cut = message.chars().count() == MAX_VALUE;
-            for secret in secrets {
-                *message = message.replace(secret, "");
-                let part = |(end, _): &(usize, char)| message.ends_with(&secret[..*end]);
-                let end = secret.char_indices().rev().find(part).filter(|_| is_cut);
-                message.truncate(message.len() - end.map_or(0, |(end, _)| end));
-            }
+            redact_secrets(message, secrets);
         }
         self
     }
 
     /// Adds the stack of the caller, without the frames of this crate on top of it.
     pub(crate) fn with_stack(mut self) -> Self {
-        let text = Backtrace::force_capture().to_string();
-        let frames = parse_frames(&text);
-        let own = frames.iter().rposition(|frame| frame.label.contains("tower_xray::")).map_or(0, |last| last + 1);
-        self.truncated = (frames.len() - own).saturating_sub(MAX_FRAMES) as u32;
-        self.stack = frames.into_iter().skip(own).take(MAX_FRAMES).collect();
+        (self.stack, self.truncated) = stack::capture();
         self
     }
 }

@@ -4,30 +4,42 @@
 
 use std::fmt::{self, Write};
 
-use crate::document::{limits::MAX_VALUE, text::cut};
+use crate::document::{limits::MAX_VALUE, text::truncate};
 
 /// As much of a text is read to make a message of it. One that is longer may end within a URL.
 pub(crate) const MAX_MESSAGE: usize = 8 * MAX_VALUE;
 
 /// The message of an exception: within X-Ray's limit, and without what is secret in URLs.
 ///
-/// It is cut afterwards: a part of a secret would not be known as one.
+/// It is truncated afterwards: a part of a secret would not be known as one.
 pub(crate) fn message(text: impl fmt::Display) -> String {
     let mut text = bounded(text, MAX_MESSAGE);
     if let Some(last_url) = text.rfind("://") {
         if text.len() >= MAX_MESSAGE {
             text.truncate(last_url);
         }
-        text = without_url_secrets(&text);
+        text = redact_urls(&text);
     }
-    text.truncate(cut(&text, MAX_VALUE).len());
+    text.truncate(truncate(&text, MAX_VALUE).len());
     text
+}
+
+/// Leaves these texts out of a message, wherever they stand.
+pub(super) fn redact_secrets(message: &mut String, secrets: &[String]) {
+    // A message that was truncated may end within a secret.
+    let is_truncated = message.chars().count() == MAX_VALUE;
+    for secret in secrets {
+        *message = message.replace(secret, "");
+        let part = |(end, _): &(usize, char)| message.ends_with(&secret[..*end]);
+        let end = secret.char_indices().rev().find(part).filter(|_| is_truncated);
+        message.truncate(message.len() - end.map_or(0, |(end, _)| end));
+    }
 }
 
 /// Leaves out the credentials, query and fragment of every URL: clients such as reqwest put whole ones into their errors.
 ///
 /// A URL ends at white space, or at a character that [`http::Uri`] refuses. Punctuation at its end belongs to the text.
-fn without_url_secrets(text: &str) -> String {
+fn redact_urls(text: &str) -> String {
     let is_end = |c: char| c.is_whitespace() || "\"<>".contains(c);
     let mut kept = String::with_capacity(text.len());
     for word in text.split_inclusive(is_end) {
@@ -58,7 +70,7 @@ pub(crate) fn bounded(text: impl fmt::Display, max: usize) -> String {
 
     impl Write for Bounded {
         fn write_str(&mut self, part: &str) -> fmt::Result {
-            let kept = cut(part, self.left);
+            let kept = truncate(part, self.left);
             self.text.push_str(kept);
             self.left -= kept.chars().count();
             if kept.len() < part.len() { Err(fmt::Error) } else { Ok(()) }

@@ -1,12 +1,14 @@
 //! The frames of a backtrace.
 //!
-//! In: the text of a backtrace. Out: its frames, each within the limits of X-Ray.
+//! In: the stack of the thread. Out: its frames, bounded in number, each within the limits of X-Ray.
+
+use std::backtrace::Backtrace;
 
 use super::redact::bounded;
 use crate::document::limits::MAX_STRING;
 
 /// The X-Ray SDK for Java keeps as many frames.
-pub(super) const MAX_FRAMES: usize = 50;
+const MAX_FRAMES: usize = 50;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Frame {
@@ -15,8 +17,16 @@ pub(crate) struct Frame {
     pub(crate) line: u32,
 }
 
+/// The stack of the caller, without the frames of this crate on top of it; and how many frames were left out at its end.
+pub(super) fn capture() -> (Vec<Frame>, u32) {
+    let frames = parse_frames(&Backtrace::force_capture().to_string());
+    let own = frames.iter().rposition(|frame| frame.label.contains("tower_xray::")).map_or(0, |last| last + 1);
+    let truncated = (frames.len() - own).saturating_sub(MAX_FRAMES) as u32;
+    (frames.into_iter().skip(own).take(MAX_FRAMES).collect(), truncated)
+}
+
 /// Reads the standard library's backtrace text: `N: label` lines, each followed by `at path:line:column` if known.
-pub(super) fn parse_frames(text: &str) -> Vec<Frame> {
+fn parse_frames(text: &str) -> Vec<Frame> {
     let mut frames: Vec<Frame> = Vec::new();
     for line in text.lines().map(str::trim) {
         if let Some(place) = line.strip_prefix("at ") {

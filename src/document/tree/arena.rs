@@ -14,7 +14,7 @@ use crate::{
     classify::Flags,
     document::{
         limits::MAX_STRING,
-        text::{cut, repair_name},
+        text::{sanitize_name, truncate},
     },
     id::SegmentId,
 };
@@ -93,7 +93,7 @@ impl Tree {
         parent_id: Option<SegmentId>,
         start: u64,
     ) -> Index {
-        let name = self.write(&repair_name(name));
+        let name = self.write(&sanitize_name(name));
         self.open += 1;
         self.insert(Node {
             id,
@@ -209,14 +209,14 @@ impl Tree {
 
     /// Appends text, cut to X-Ray's limit for strings.
     pub(crate) fn write_string(&mut self, text: &str) -> Text {
-        self.write(cut(text, MAX_STRING))
+        self.write(truncate(text, MAX_STRING))
     }
 
     /// Appends text that `write` makes, cut to X-Ray's limit for strings.
     pub(crate) fn write_with(&mut self, write: impl FnOnce(&mut String)) -> Text {
         let start = self.text.len();
         write(&mut self.text);
-        let len = cut(&self.text[start..], MAX_STRING).len();
+        let len = truncate(&self.text[start..], MAX_STRING).len();
         self.text.truncate(start + len);
         Text { start: start as u32, len: len as u32 }
     }

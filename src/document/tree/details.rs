@@ -15,7 +15,7 @@ use crate::{
         aws,
         cause::{Description, Exception},
         limits::{MAX_LINKS, MAX_STATEMENT, MAX_STRING, MAX_VALUE, OWN_NAMESPACE},
-        text::{cut, repair_key},
+        text::{sanitize_key, truncate},
     },
     id::{SegmentId, TraceId},
 };
@@ -34,7 +34,7 @@ const AWS: &str = "AWS.";
 
 impl Tree {
     pub(crate) fn annotate(&mut self, index: Index, key: &str, value: &AnnotationValue<'_>) {
-        let key = repair_key(key);
+        let key = sanitize_key(key);
         let value = self.write_scalar(value, MAX_VALUE);
         match self.find(index, None, &key) {
             Some(place) => {
@@ -51,8 +51,8 @@ impl Tree {
 
     /// Adds to the `aws` object; false if that is full, or wants another value.
     pub(crate) fn add_aws(&mut self, index: Index, key: &str, value: AnnotationValue<'_>) -> bool {
-        let key = aws::repair_key(key);
-        let Some(value) = aws::repair_value(&key, value) else { return false };
+        let key = aws::sanitize_key(key);
+        let Some(value) = aws::sanitize_value(&key, value) else { return false };
         let place = if self.node(index).aws == 0 { None } else { self.find(index, Some(AWS), &key) };
         if place.is_none() && self.node(index).aws == MAX_AWS {
             self.node_mut(index).cut.aws = true;
@@ -79,7 +79,7 @@ impl Tree {
             AnnotationValue::Bool(value) => Scalar::Bool(*value),
             AnnotationValue::Float(value) => Scalar::Float(*value),
             AnnotationValue::Integer(value) => Scalar::Integer(*value),
-            AnnotationValue::Text(value) => Scalar::Text(self.write(cut(value, max))),
+            AnnotationValue::Text(value) => Scalar::Text(self.write(truncate(value, max))),
         }
     }
 
@@ -109,7 +109,7 @@ impl Tree {
     pub(crate) fn add_sql(&mut self, index: Index, field: SqlField, value: &str) {
         if !value.is_empty() {
             let value = match field {
-                SqlField::SanitizedQuery => self.write(cut(value, MAX_STATEMENT)),
+                SqlField::SanitizedQuery => self.write(truncate(value, MAX_STATEMENT)),
                 _ => self.write_string(value),
             };
             self.attach(index, Detail::Sql { field, value });

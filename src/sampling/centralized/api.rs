@@ -12,7 +12,7 @@ use super::{
     state::{Anomalies, Counts, Report, Target},
 };
 use crate::{
-    document::text::cut,
+    document::text::truncate,
     sampling::{Rule, rule::ANY},
 };
 
@@ -99,7 +99,7 @@ pub(super) fn targets_request(client_id: &str, now: Duration, reports: &[Report]
         (*total > 0).then(|| {
             json!({
                 "RuleName": **name,
-                "ServiceName": cut(service_name, MAX_SERVICE_NAME),
+                "ServiceName": truncate(service_name, MAX_SERVICE_NAME),
                 "Timestamp": now.as_secs(),
                 "AnomalyCount": anomalous,
                 "TotalCount": total,
