@@ -14,8 +14,8 @@ use crate::id::{SegmentId, TraceId};
 
 /// One entity of a [`SegmentDocument`](super::SegmentDocument): a segment or a subsegment.
 ///
-/// It has a reader for everything that JSON says of the entity, for emitters that write another format. Text that is not
-/// there is empty.
+/// Emitters that write another format find a reader here for every field that JSON has. A text that is not there is
+/// empty.
 #[derive(Clone, Copy)]
 pub struct EntityDocument<'a> {
     tree: &'a Tree,
@@ -27,7 +27,7 @@ impl<'a> EntityDocument<'a> {
         Self { tree, index }
     }
 
-    /// Its id.
+    /// Returns its id.
     #[must_use]
     pub fn id(self) -> SegmentId {
         self.node().id
@@ -45,19 +45,20 @@ impl<'a> EntityDocument<'a> {
         self.text(self.node().name)
     }
 
-    /// The kind of call, if it is one.
+    /// Returns the kind of call, if it is one.
     #[must_use]
     pub fn namespace(self) -> Option<Namespace> {
         self.node().namespace
     }
 
-    /// When it began, since the Unix epoch.
+    /// Returns when it began, since the Unix epoch.
     #[must_use]
     pub fn start_time(self) -> Duration {
         Duration::from_micros(self.node().start)
     }
 
-    /// When it ended, since the Unix epoch; never before it began. While it is in progress, when it began.
+    /// Returns when it ended, since the Unix epoch, and never before it began. While it is in progress, that is when it
+    /// began.
     #[must_use]
     pub fn end_time(self) -> Duration {
         Duration::from_micros(self.node().end.max(self.node().start))
@@ -87,55 +88,55 @@ impl<'a> EntityDocument<'a> {
         self.node().flags.throttle
     }
 
-    /// The user it was done for; empty if none was named.
+    /// Returns the user ID; empty if there is none.
     #[must_use]
     pub fn user(self) -> &'a str {
         self.text(self.node().user)
     }
 
-    /// The method of the HTTP request; empty if there is none.
+    /// Returns the method of the HTTP request; empty if there is none.
     #[must_use]
     pub fn http_method(self) -> &'a str {
         self.text(self.node().http.method)
     }
 
-    /// The URL of the HTTP request; empty if there is none.
+    /// Returns the URL of the HTTP request; empty if there is none.
     #[must_use]
     pub fn http_url(self) -> &'a str {
         self.text(self.node().http.url)
     }
 
-    /// The address of the client; empty if it is not known.
+    /// Returns the address of the client; empty if it is not known.
     #[must_use]
     pub fn client_ip(self) -> &'a str {
         self.text(self.node().http.client_ip)
     }
 
-    /// The status of the HTTP response.
+    /// Returns the status of the HTTP response.
     #[must_use]
     pub fn http_status(self) -> Option<u16> {
         self.node().http.status
     }
 
-    /// Bytes in the body of the HTTP response.
+    /// Returns the number of bytes in the body of the HTTP response.
     #[must_use]
     pub fn content_length(self) -> Option<u64> {
         self.node().http.content_length
     }
 
-    /// Returns the program that sent the HTTP request, as it calls itself; empty if there is none. At most 250 characters.
+    /// Returns the user agent of the HTTP request; empty if there is none. At most 250 characters.
     #[must_use]
     pub fn user_agent(self) -> &'a str {
         self.text(self.node().http.user_agent)
     }
 
-    /// Whether the address of the client is one that a proxy has told in `X-Forwarded-For`.
+    /// Whether the address of the client comes from the header `X-Forwarded-For`.
     #[must_use]
     pub fn x_forwarded_for(self) -> bool {
         self.node().http.x_forwarded_for
     }
 
-    /// Whether the service that was called sends a segment of its own, which X-Ray waits for.
+    /// Whether X-Ray should expect a segment of the service that was called.
     #[must_use]
     pub fn traced(self) -> bool {
         self.node().http.traced
@@ -245,16 +246,16 @@ impl<'a> EntityDocument<'a> {
         reference
     }
 
-    /// Returns what was left out because it would not fit, as the metadata `tower_xray.cut` says it: `links` or `aws`
+    /// Returns what was left out because it would not fit, as the metadata `tower_xray.cut` lists it: `links` or `aws`
     /// beyond their limits.
     ///
-    /// The pieces that [`split`](super::SegmentDocument::split) makes may say more: `stack`, `metadata`, `sql`,
+    /// The pieces that [`split`](super::SegmentDocument::split) makes may list more: `stack`, `metadata`, `sql`,
     /// `annotations`, `exceptions`.
     pub fn cut(self) -> impl Iterator<Item = &'static str> {
         self.node().cut.parts()
     }
 
-    /// The segments of other traces that it is linked to.
+    /// Returns the segments of other traces that it is linked to: at most 20.
     pub fn links(self) -> impl Iterator<Item = (TraceId, SegmentId)> {
         self.tree.details(self.index).filter_map(|detail| match detail {
             Detail::Link { trace_id, id } => Some((*trace_id, *id)),
@@ -262,7 +263,7 @@ impl<'a> EntityDocument<'a> {
         })
     }
 
-    /// The subsegments directly below, in the order in which they began.
+    /// Returns the subsegments directly below, in the order in which they began.
     pub fn subsegments(self) -> impl Iterator<Item = Self> {
         self.tree.children(self.index).map(move |index| Self { tree: self.tree, index })
     }

@@ -18,14 +18,17 @@ pub(crate) enum Kind {
 /// What an [`Emitter`](crate::emitter::Emitter) sends: a closed segment with its completed subsegments, or a
 /// subsegment that travels by itself.
 ///
-/// Everything in it can be read without JSON: see [`root`](Self::root) and [`resource`](Self::resource). It cannot be changed any more, and exactly one is made for every id. Before it there may be one of the same segment
-/// [in progress](Self::is_in_progress), without subsegments, which it replaces. `Display` writes the JSON.
+/// It cannot be changed any more, and a recorder makes exactly one for every id. Before it there may be one of the same
+/// segment [in progress](Self::is_in_progress), without subsegments, which it replaces. `Display` writes the JSON.
+///
+/// Everything in it can be read without JSON: the entities from [`root`](Self::root) on, and what all documents of the
+/// recorder share as its [`resource`](Self::resource).
 ///
 /// # Several emitters
 ///
-/// A clone is a deep copy, in buffers that earlier documents of the thread have left if there are any. It is for an
-/// emitter that hands documents to several others: it clones for all but the last, which takes the document itself. An
-/// emitter that is alone takes every document as it is, without a copy or an allocation.
+/// A clone is a deep copy. It reuses buffers of earlier documents of the thread, if there are any. An emitter that hands
+/// documents to several others clones them for all but the last, which takes the document itself. A recorder hands
+/// documents to its one emitter without a copy or an allocation.
 ///
 /// ```
 /// use tower_xray::{document::SegmentDocument, emitter::Emitter};
@@ -59,7 +62,7 @@ impl SegmentDocument {
         Self { tree, kind, trace_id, rule_name, resource }
     }
 
-    /// The trace it is part of.
+    /// Returns the id of the trace that it is part of.
     #[must_use]
     pub fn trace_id(&self) -> TraceId {
         self.trace_id
@@ -78,7 +81,7 @@ impl SegmentDocument {
         self.root().is_in_progress()
     }
 
-    /// The sampling rule that chose this segment, if one did: at most 250 characters.
+    /// Returns the sampling rule that chose this segment, if one did: at most 250 characters.
     #[must_use]
     pub fn sampling_rule_name(&self) -> Option<&str> {
         self.rule_name.as_deref().map(|name| truncate(name, MAX_STRING))
@@ -90,25 +93,25 @@ impl SegmentDocument {
         &self.resource
     }
 
-    /// The topmost entity: user, links, exceptions and the HTTP request are here; its subsegments are below it.
+    /// Returns the topmost entity: user, links, exceptions and the HTTP request are here; its subsegments are below it.
     #[must_use]
     pub fn root(&self) -> EntityDocument<'_> {
         EntityDocument::new(&self.tree, 0)
     }
 
-    /// The segment's id.
+    /// Returns the segment's id.
     #[must_use]
     pub fn id(&self) -> SegmentId {
         self.root().id()
     }
 
-    /// The id of the segment or subsegment that called, unless the trace begins here.
+    /// Returns the id of the segment or subsegment that called, unless the trace begins here.
     #[must_use]
     pub fn parent_id(&self) -> Option<SegmentId> {
         self.root().parent_id()
     }
 
-    /// The segment's name.
+    /// Returns the segment's name.
     #[must_use]
     pub fn name(&self) -> &str {
         self.root().name()
@@ -132,25 +135,25 @@ impl SegmentDocument {
         self.root().throttle()
     }
 
-    /// The HTTP status of the response.
+    /// Returns the HTTP status of the response.
     #[must_use]
     pub fn http_status(&self) -> Option<u16> {
         self.root().http_status()
     }
 
-    /// An annotation of the topmost entity.
+    /// Returns an annotation of the topmost entity.
     #[must_use]
     pub fn annotation(&self, key: &str) -> Option<AnnotationValue<'_>> {
         self.root().annotation(key)
     }
 
-    /// Metadata of the topmost entity.
+    /// Parses metadata of the topmost entity.
     #[must_use]
     pub fn metadata(&self, namespace: &str, key: &str) -> Option<serde_json::Value> {
         self.root().metadata(namespace, key)
     }
 
-    /// The subsegments directly below the topmost entity, in the order in which they began.
+    /// Returns the subsegments directly below the topmost entity, in the order in which they began.
     pub fn subsegments(&self) -> impl Iterator<Item = EntityDocument<'_>> {
         self.root().subsegments()
     }

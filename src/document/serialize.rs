@@ -20,7 +20,7 @@ use super::{
 use crate::id::{SegmentId, TraceId};
 
 impl SegmentDocument {
-    /// The document as JSON, however large; see [`split`](Self::split) for pieces of bounded size.
+    /// Returns the document as JSON, however large; see [`split`](Self::split) for pieces of bounded size.
     #[must_use]
     pub fn to_json(&self) -> String {
         let mut out = Vec::with_capacity(1024);

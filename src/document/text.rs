@@ -1,7 +1,7 @@
 //! Names, keys and other text within the limits of X-Ray segment documents.
 //!
 //! In: any text of a user or of the network. Out: text that X-Ray and the OpenTelemetry collector accept. What cannot
-//! stay is replaced by `_` or cut at a character, never lost as a whole.
+//! stay is replaced by `_`, or truncated at a character; it is never lost as a whole.
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
@@ -37,13 +37,13 @@ impl SegmentName {
         }
     }
 
-    /// The name as it is sent.
+    /// Returns the name as it is sent.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Sanitises a name; `unknown` stands in for one of which nothing is left.
+    /// Sanitises a name; one of which nothing is left becomes `unknown`.
     pub(crate) fn lenient(name: &str) -> Self {
         Self::new(name).unwrap_or_else(|_| Self(UNKNOWN.into()))
     }
@@ -63,7 +63,7 @@ impl fmt::Display for InvalidNameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:?} is no name for X-Ray: write at least one letter or number (allowed: letters, numbers, spaces and _.:/%&#=+-@)",
+            "{:?} is not a name for X-Ray: write at least one letter or number (allowed: letters, numbers, spaces and _.:/%&#=+-@)",
             self.0
         )
     }

@@ -92,7 +92,7 @@ async fn the_tracing_name_replaces_the_name_of_the_layer() {
 fn a_tracing_name_of_which_nothing_is_left_is_an_error_that_says_what_to_write() {
     assert_eq!(
         refused("AWS_XRAY_TRACING_NAME", "***"),
-        "AWS_XRAY_TRACING_NAME: \"***\" is no name for X-Ray: write at least one letter or number \
+        "AWS_XRAY_TRACING_NAME: \"***\" is not a name for X-Ray: write at least one letter or number \
          (allowed: letters, numbers, spaces and _.:/%&#=+-@)",
     );
 }

@@ -19,8 +19,8 @@ pub enum Bare {}
 /// Anything that an exception can be made of: errors ([`Typed`]), pointers to errors ([`Boxed`]), and errors behind a
 /// reference ([`Bare`]).
 ///
-/// Hardly a type is two of them, so functions such as [`capture`](crate::capture) infer `Kind`. An `Arc<dyn Error>` is:
-/// pass what it points to, `&*error`. Layers ask for boxes by [`boxed_errors`](crate::XRayLayer::boxed_errors).
+/// Functions such as [`capture`](crate::capture) infer `Kind`. The one ambiguous type is `Arc<dyn Error>`: pass `&*error`.
+/// Layers ask for boxes by [`boxed_errors`](crate::XRayLayer::boxed_errors).
 ///
 /// The type of an exception is the type of the error where that is known, and otherwise the first name in its `Debug`
 /// text: `error` for an error that is plain text.
@@ -31,10 +31,10 @@ pub enum Bare {}
     note = "the error of a service may be a `BoxError` if `.boxed_errors()` is called on the X-Ray layer, and only then"
 )]
 pub trait AsError<Kind> {
-    /// The error itself.
+    /// Returns the error itself.
     fn as_error(&self) -> &dyn Error;
 
-    /// Its type, where it is known.
+    /// Returns its type, where it is known.
     #[must_use]
     fn type_name() -> Option<&'static str>;
 }

@@ -6,9 +6,9 @@ use std::error::Error;
 
 use super::description::Description;
 
-/// Puts an error into a response's extensions, so that its segment tells why the status is what it is.
+/// Attaches an error to a response, in its extensions, so that the segment records it as the cause of the status.
 ///
-/// Whether the segment is an error or a fault is still the status's to say.
+/// The status alone decides whether the segment is an error or a fault.
 ///
 /// ```
 /// use http::{Response, StatusCode};
@@ -27,7 +27,7 @@ pub struct RecordedError(std::sync::Arc<Description>);
 impl RecordedError {
     /// Describes an error and its chain of sources; also a boxed one, or a plain text.
     ///
-    /// It takes the error, so what the response needs of it has to be taken before.
+    /// It takes the error: what the response needs of it has to be read before.
     pub fn new<E: Into<Box<dyn Error + Send + Sync>>>(error: E) -> Self {
         Self(Description::of_error(&*error.into(), None, false).into())
     }

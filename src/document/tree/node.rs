@@ -36,13 +36,13 @@ pub enum Namespace {
     Remote,
 }
 
-/// What a document says of a query.
+/// A field of the `sql` object, which describes a query.
 ///
-/// X-Ray segment documents: the fields of the object `sql`.
+/// X-Ray segment documents have no other fields there.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum SqlField {
-    /// Where the database is, for a driver that is not told by a URL (250 characters).
+    /// Where the database is, for a driver that takes something else than a URL (250 characters).
     ConnectionString,
     /// The kind of database, such as `PostgreSQL` (250 characters).
     DatabaseType,
@@ -56,7 +56,7 @@ pub enum SqlField {
     SanitizedQuery,
     /// Where the database is: `scheme://host/database` (250 characters).
     Url,
-    /// Whom the database takes the client for (250 characters).
+    /// The database user (250 characters).
     User,
 }
 
@@ -108,7 +108,7 @@ pub(crate) struct Node {
     pub(super) last_attribute: Index,
 }
 
-/// What was left out of an entity because it would not fit, told in the document.
+/// What was left out of an entity because it would not fit; documents list it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Cut {
     pub(crate) stack: bool,
