@@ -1,4 +1,6 @@
 //! Annotation values: what X-Ray indexes, so that traces can be searched by it.
+//!
+//! In: strings, numbers of any type, booleans. Out: values that keep their meaning in X-Ray.
 
 use std::borrow::Cow;
 

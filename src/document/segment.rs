@@ -1,4 +1,6 @@
 //! A closed segment, or a subsegment that travels by itself.
+//!
+//! In: a closed tree, and what its recorder knows of it. Out: a document that emitters take, read and copy.
 
 use std::{fmt, sync::Arc};
 

@@ -1,4 +1,6 @@
 //! Nodes and their attributes: plain old data that refers to the buffers of a tree by position.
+//!
+//! In: places and pieces of text in the buffers of a tree. Out: what is known of one entity, or one attribute of it.
 
 use crate::{
     classify::Flags,
