@@ -5,13 +5,11 @@
 use std::time::Duration;
 
 use divan::{AllocProfiler, Bencher, black_box};
-use tower_xray::{
-    local::{LocalDaemon, SamplingRules},
-    sampling::{
-        CentralizedStrategy, LocalizedStrategy, Rule, Rules, RulesBuilder, SamplingRequest, SamplingStrategy,
-        wildcard_match,
-    },
+use tower_xray::sampling::{
+    CentralizedStrategy, LocalizedStrategy, Rule, Rules, RulesBuilder, SamplingRequest, SamplingStrategy,
+    wildcard_match,
 };
+use xray_local::{LocalDaemon, SamplingRules};
 
 #[global_allocator]
 static ALLOCATIONS: AllocProfiler = AllocProfiler::system();

@@ -23,9 +23,9 @@ use tower::ServiceExt;
 use tower_xray::{
     Recorder, XRayLayer,
     emitter::InMemoryEmitter,
-    local::{LocalDaemon, SamplingRules},
     sampling::{CentralizedStrategy, centralized::Poller},
 };
+use xray_local::{LocalDaemon, SamplingRules};
 
 const NOW: u64 = 1_800_000_000;
 

@@ -11,13 +11,9 @@ use std::{error::Error, num::ParseIntError, time::Duration};
 use serde_json::json;
 use tokio::{task::JoinError, time::sleep};
 use tower_xray::{
-    FutureExt, Recorder, capture,
-    context::capture_blocking,
-    current,
-    emitter::InMemoryEmitter,
-    local::{RenderOptions, Trace},
-    sampling::SampleAll,
+    FutureExt, Recorder, capture, context::capture_blocking, current, emitter::InMemoryEmitter, sampling::SampleAll,
 };
+use xray_local::{RenderOptions, Trace};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {

@@ -32,14 +32,10 @@ use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
 use tokio::{net::TcpListener, signal, task::block_in_place, time::sleep};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_xray::{
-    Entity, FutureExt, Recorder, TraceId, XRayLayer, capture,
-    client::reqwest::XRayMiddleware,
-    current,
-    document::RecordedError,
-    header::X_AMZN_TRACE_ID,
-    local::{LocalDaemon, RenderOptions},
-    sampling::SampleAll,
+    Entity, FutureExt, Recorder, TraceId, XRayLayer, capture, client::reqwest::XRayMiddleware, current,
+    document::RecordedError, header::X_AMZN_TRACE_ID, sampling::SampleAll,
 };
+use xray_local::{LocalDaemon, RenderOptions};
 
 const DAEMON: &str = "127.0.0.1:2000";
 

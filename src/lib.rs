@@ -26,8 +26,9 @@
 //! | the segment closes | [`document`] |
 //! | and is sent | [`emitter`] |
 //!
-//! The [`guide`] has pages for reading. With feature `local`, the module `local` receives and draws traces on a laptop;
-//! with feature `tracing-subscriber`, the module `subscriber` takes the spans that a service has already.
+//! The [`guide`] has pages for reading. With feature `tracing-subscriber`, the module `subscriber` turns the spans that a
+//! service has already into subsegments. The crate `xray-local` is a daemon for laptops: it receives traces, and draws
+//! them.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;
@@ -45,8 +46,6 @@ mod grpc;
 pub mod guide;
 pub mod header;
 pub mod id;
-#[cfg(feature = "local")]
-pub mod local;
 pub mod message;
 pub mod recorder;
 mod response_head;

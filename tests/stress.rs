@@ -32,9 +32,9 @@ use tokio::{
     sync::{mpsc, watch},
 };
 use tower_xray::{
-    FutureExt, Recorder, XRayLayer, capture, current, document::SegmentDocument, emitter::Emitter,
-    local::check_document, sampling::SampleAll,
+    FutureExt, Recorder, XRayLayer, capture, current, document::SegmentDocument, emitter::Emitter, sampling::SampleAll,
 };
+use xray_local::check_document;
 
 /// Knows how many bytes are allocated right now.
 #[global_allocator]

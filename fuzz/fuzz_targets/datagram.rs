@@ -6,7 +6,7 @@
 use arbitrary::{Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value, json};
-use tower_xray::local::{Problem, RenderOptions, Trace, check_datagram, check_document};
+use xray_local::{Problem, RenderOptions, Trace, check_datagram, check_document};
 use tower_xray_fuzz::{Data, read_json};
 use unicode_width::UnicodeWidthChar;
 

@@ -12,9 +12,9 @@ use serde_json::{Map, Value};
 use tower_xray::{
     Recorder, RecorderBuilder,
     emitter::InMemoryEmitter,
-    local::{Problem, check_document},
     sampling::SampleAll,
 };
+use xray_local::{Problem, check_document};
 
 /// A recorder of everything, and its documents.
 pub fn recorder(adjust: impl FnOnce(RecorderBuilder) -> RecorderBuilder) -> (Recorder, InMemoryEmitter) {

@@ -42,13 +42,12 @@ use tower_xray::{
         aws_sdk::{XRayInterceptor, inputs},
         reqwest::XRayMiddleware,
     },
-    current,
-    local::{LocalDaemon, RenderOptions},
-    message,
+    current, message,
     sampling::SampleAll,
     subscriber::{SubsegmentLayer, TraceIds},
 };
 use tracing_subscriber::{filter::LevelFilter, fmt, prelude::*};
+use xray_local::{LocalDaemon, RenderOptions};
 
 #[tokio::main]
 async fn main() -> Result<ExitCode, BoxError> {

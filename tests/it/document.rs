@@ -15,9 +15,9 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_xray::{
     Recorder, XRayClientLayer, XRayLayer, capture, current,
     document::{Namespace, SegmentDocument},
-    local::check_document,
     sampling::{Decision, SamplingRequest, SamplingStrategy},
 };
+use xray_local::check_document;
 
 use crate::support::{Documents, assert_valid_json, recorder, recorder_with};
 

@@ -6,9 +6,9 @@ use serde_json::Value;
 use tower_xray::{
     Recorder, TraceHeader,
     emitter::{DaemonAddress, InMemoryEmitter, UdpEmitter},
-    local::{LocalDaemon, RenderOptions},
     sampling::{Capture, SampleAll, SampleNone},
 };
+use xray_local::{LocalDaemon, RenderOptions};
 
 use crate::support::{assert_valid_json, recorder, recorder_with};
 

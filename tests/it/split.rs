@@ -10,8 +10,8 @@ use tower_xray::{
     FutureExt, Segment, Subsegment, XRayClientLayer,
     document::{MAX_DOCUMENT, SegmentDocument},
     emitter::InMemoryEmitter,
-    local::check_document,
 };
+use xray_local::check_document;
 
 use crate::{
     outline::{entities, exceptions, outline_json, parents, text},

@@ -12,10 +12,10 @@ use serde_json::Value;
 use tower_xray::{
     Recorder,
     emitter::{Flush, UdpEmitter, UdpEmitterBuilder},
-    local::{LocalDaemon, check_datagram, check_document},
     recorder::Stats,
     sampling::SampleAll,
 };
+use xray_local::{LocalDaemon, check_datagram, check_document};
 
 use crate::{
     outline::{parents, text},

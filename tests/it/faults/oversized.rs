@@ -6,9 +6,9 @@ use axum::{Router, routing};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 use tower_xray::{
-    Recorder, Segment, Subsegment, XRayLayer, document::MAX_DOCUMENT, emitter::InMemoryEmitter, local::LocalDaemon,
-    recorder::Stats,
+    Recorder, Segment, Subsegment, XRayLayer, document::MAX_DOCUMENT, emitter::InMemoryEmitter, recorder::Stats,
 };
+use xray_local::LocalDaemon;
 
 use crate::{
     outline::{entities, exceptions, parents, text},

@@ -14,7 +14,8 @@ use std::{
 use axum::{Router, routing};
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt, net::TcpStream, runtime::Builder, sync::mpsc};
-use tower_xray::{Recorder, Segment, XRayLayer, current, emitter::UdpEmitter, local::LocalDaemon, sampling::SampleAll};
+use tower_xray::{Recorder, Segment, XRayLayer, current, emitter::UdpEmitter, sampling::SampleAll};
+use xray_local::LocalDaemon;
 
 use crate::{
     outline::outline_json,

@@ -18,10 +18,10 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_xray::{
     Recorder, RecorderBuilder, XRayLayer,
     document::SegmentDocument,
-    local::{RenderOptions, Trace},
     sampling::{Decision, LocalizedStrategy, Rules, SampleNone, SamplingRequest, SamplingStrategy},
     server::{Naming, Trust},
 };
+use xray_local::{RenderOptions, Trace};
 
 use super::edge::told;
 use crate::support::{Documents, assert_valid_json, emitting_recorder, exchange, recorder, recorder_with, serve};

@@ -14,9 +14,9 @@ use tower_xray::{
     Recorder, RecorderBuilder,
     document::{EntityDocument, SegmentDocument},
     emitter::{Emitter, InMemoryEmitter},
-    local::check_document,
     sampling::SampleAll,
 };
+use xray_local::check_document;
 
 /// A recorder of everything that does not look at the process environment, and its documents.
 pub(crate) fn recorder() -> (Recorder, Documents) {

@@ -1,0 +1,3 @@
+//! In: connections on a TCP socket. Out: answers to HTTP requests.
+
+pub(crate) mod tcp;
