@@ -1,7 +1,7 @@
 //! A traced axum server, which sends what it has recorded before Ctrl-C ends it.
 //!
 //! ```sh
-//! cargo run --bin xray-local --features local  # shows traces, in a terminal of its own
+//! cargo run -p xray-local  # shows traces, in a terminal of its own
 //! cargo run --example axum_server
 //! curl http://127.0.0.1:3000/orders/42
 //! ```

@@ -1,7 +1,7 @@
 //! A service that does what a request asks for, to compare its traces with those of other X-Ray SDKs.
 //!
 //! ```sh
-//! cargo run --bin xray-local --features local &
+//! cargo run -p xray-local &
 //! cargo run --example interop
 //! curl 'http://127.0.0.1:6004/work?status=201&annotate=1&subs=3&next=http://127.0.0.1:6004/stream?chunks=2'
 //! ```
