@@ -6,9 +6,9 @@
 use arbitrary::{Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value, json};
-use xray_local::{Problem, RenderOptions, Trace, check_datagram, check_document};
 use tower_xray_fuzz::{Data, read_json};
 use unicode_width::UnicodeWidthChar;
+use xray_local::{Problem, RenderOptions, Trace, check_datagram, check_document};
 
 #[derive(Arbitrary, Debug)]
 struct Input<'a> {

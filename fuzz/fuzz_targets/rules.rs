@@ -7,11 +7,9 @@ use std::{collections::BTreeSet, time::Duration};
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value, json};
-use tower_xray::{
-    sampling::{LocalizedStrategy, Rule, Rules, SamplingRequest, SamplingStrategy},
-};
-use xray_local::SamplingRules;
+use tower_xray::sampling::{LocalizedStrategy, Rule, Rules, SamplingRequest, SamplingStrategy};
 use tower_xray_fuzz::Data;
+use xray_local::SamplingRules;
 
 #[derive(Arbitrary, Debug)]
 enum Input<'a> {

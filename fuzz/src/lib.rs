@@ -9,11 +9,7 @@ use serde::{
     ser::{SerializeMap, SerializeSeq, SerializeStructVariant, SerializeTupleVariant},
 };
 use serde_json::{Map, Value};
-use tower_xray::{
-    Recorder, RecorderBuilder,
-    emitter::InMemoryEmitter,
-    sampling::SampleAll,
-};
+use tower_xray::{Recorder, RecorderBuilder, emitter::InMemoryEmitter, sampling::SampleAll};
 use xray_local::{Problem, check_document};
 
 /// A recorder of everything, and its documents.
