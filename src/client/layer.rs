@@ -1,16 +1,15 @@
-//! The layer and its settings.
+//! The layer.
+//!
+//! In: what a program sets. Out: services that trace their calls.
 
 use std::{fmt, marker::PhantomData, sync::Arc};
 
-use http::{Extensions, HeaderMap};
 use tower_layer::Layer;
 
-use super::{SubsegmentName, XRayClient};
+use super::{XRayClient, settings::Settings};
 use crate::{
-    call::{Call, CallBuilder, MissingContext},
     context::ContextMissing,
     document::{Boxed, Typed},
-    entity::Entity,
 };
 
 /// Traces every call. See the [module documentation](super).
@@ -21,34 +20,6 @@ use crate::{
 pub struct XRayClientLayer<K = Typed> {
     pub(super) settings: Settings,
     kind: PhantomData<fn() -> K>,
-}
-
-#[derive(Clone, Debug, Default)]
-pub(super) struct Settings {
-    pub(super) traced: bool,
-    pub(super) traceparent: bool,
-    pub(super) name: Option<Arc<str>>,
-    pub(super) missing_context: MissingContext,
-}
-
-impl Settings {
-    /// Begins a call. A name of its own, in the extensions of its request, overrides that of the layer.
-    pub(super) fn begin(&self, caller: &Entity, request: CallBuilder<'_>, extensions: Option<&Extensions>) -> Call {
-        let own = extensions.filter(|_| caller.is_recorded()).and_then(Extensions::get).map(SubsegmentName::as_str);
-        let request = request.traced(self.traced).missing_context(&self.missing_context);
-        match own.or(self.name.as_deref()) {
-            Some(name) => request.name(name).begin_in(caller),
-            None => request.begin_in(caller),
-        }
-    }
-
-    /// Writes the headers that continue the trace.
-    pub(super) fn write_headers(&self, call: &Call, headers: &mut HeaderMap) {
-        call.write_header(headers);
-        if self.traceparent {
-            call.write_traceparent(headers);
-        }
-    }
 }
 
 impl XRayClientLayer {

@@ -73,6 +73,7 @@ mod name;
 #[cfg(feature = "reqwest")]
 pub mod reqwest;
 mod service;
+mod settings;
 pub mod sql;
 
 pub use self::{

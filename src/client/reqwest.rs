@@ -24,7 +24,7 @@ use http::Extensions;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{XRayClient, future, layer::Settings};
+use super::{XRayClient, future, settings::Settings};
 use crate::{
     call::{self, Call},
     context::current,
@@ -145,7 +145,7 @@ mod middleware {
     use super::{begin, follow};
     use crate::{
         call::count_attempt,
-        client::{AttemptLayer, XRayClientLayer, future::ResponseFuture, layer::Settings},
+        client::{AttemptLayer, XRayClientLayer, future::ResponseFuture, settings::Settings},
         context::current,
         entity::Entity,
     };

@@ -11,7 +11,7 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{ResponseBody, ResponseFuture, layer::Settings};
+use super::{ResponseBody, ResponseFuture, settings::Settings};
 use crate::{
     call::Call,
     context::current,

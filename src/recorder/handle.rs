@@ -124,7 +124,7 @@ impl Recorder {
     }
 
     /// Leaves the decision open that a header has made, if that is one too many in this second.
-    pub(crate) fn limit_forced(&self, incoming: &mut Option<TraceHeader>, limit: &Reservoir) {
+    pub(crate) fn limit_callers(&self, incoming: &mut Option<TraceHeader>, limit: &Reservoir) {
         let Some(header) = incoming.take_if(|header| header.decision().made() == Some(true)) else { return };
         let allowed = limit.take(self.0.clock.since_epoch().as_secs());
         if !allowed {

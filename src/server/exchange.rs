@@ -9,7 +9,7 @@ use http_body::Body;
 use tracing::{Level, Span, field::display};
 
 use super::{
-    layer::{Config, Trust},
+    config::{Config, Trust},
     request::{Inbound, Target},
 };
 use crate::{
@@ -111,9 +111,9 @@ impl Exchange {
             Trust::IdsOnly => incoming.map(|header| header.with_decision(SamplingDecision::Unknown)),
         };
         let decided = config.decide.as_ref().and_then(|decide| decide(parts));
-        if let Some(limit) = &config.forced {
+        if let Some(limit) = &config.callers_limit {
             if outermost && decided.is_none() {
-                config.recorder.limit_forced(&mut incoming, limit);
+                config.recorder.limit_callers(&mut incoming, limit);
             }
         }
         let name = config.naming.name(&inbound, &config.recorder);

@@ -1,4 +1,6 @@
-//! The layer and its settings.
+//! The layer.
+//!
+//! In: what a program sets. Out: services that trace their requests.
 
 use std::{fmt, marker::PhantomData, sync::Arc};
 
@@ -6,25 +8,15 @@ use http::request::Parts;
 use tower_layer::Layer;
 use tracing::Level;
 
-use super::{Naming, XRay};
+use super::{
+    Naming, XRay,
+    config::{Config, Trust},
+};
 use crate::{
     document::{Boxed, InvalidNameError, Typed},
     recorder::Recorder,
     sampling::{Decision, Reservoir},
 };
-
-/// Whom to believe about the trace: what the header of a request may say.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum Trust {
-    /// Everything, as in every X-Ray SDK.
-    #[default]
-    All,
-    /// The ids; whether the request is recorded is decided here.
-    IdsOnly,
-    /// Nothing: every request starts a trace. For services that face the public without a load balancer.
-    None,
-}
 
 /// Traces every request. See the [module documentation](super).
 ///
@@ -35,27 +27,6 @@ pub struct XRayLayer<K = Typed> {
     config: Arc<Config>,
     kind: PhantomData<fn() -> K>,
 }
-
-#[derive(Clone)]
-pub(super) struct Config {
-    pub(super) naming: Naming,
-    pub(super) recorder: Recorder,
-    pub(super) trust: Trust,
-    pub(super) traceparent: bool,
-    pub(super) response_header: bool,
-    pub(super) route_annotation: bool,
-    pub(super) tls: bool,
-    pub(super) log_span: Option<Level>,
-    /// How many proxies in front are believed; if that is not said, all that `X-Forwarded-For` names.
-    pub(super) forwarded_hops: Option<usize>,
-    /// What callers may decide per second, if that is limited.
-    pub(super) forced: Option<Arc<Reservoir>>,
-    pub(super) skip: Option<Arc<Predicate>>,
-    pub(super) decide: Option<Arc<Decide>>,
-}
-
-type Predicate = dyn Fn(&Parts) -> bool + Send + Sync;
-type Decide = dyn Fn(&Parts) -> Option<Decision> + Send + Sync;
 
 impl XRayLayer {
     /// Names segments like this (a text stands for itself, see [`Naming`]), and records them here.
@@ -74,7 +45,7 @@ impl XRayLayer {
             tls: false,
             log_span: None,
             forwarded_hops: None,
-            forced: None,
+            callers_limit: None,
             skip: None,
             decide: None,
         };
@@ -128,7 +99,7 @@ impl<K> XRayLayer<K> {
     /// every request cannot make the service record them all. `Sampled=0` is not limited, neither are decisions of
     /// [`decide`](Self::decide), nor the trace of a layer around this one. Clones of the layer share the limit.
     pub fn limit_forced(self, per_second: u32) -> Self {
-        self.with(|config| config.forced = Some(Arc::new(Reservoir::new(per_second))))
+        self.with(|config| config.callers_limit = Some(Arc::new(Reservoir::new(per_second))))
     }
 
     /// How many proxies in front of this service append to `X-Forwarded-For`: the client is the address at that place,

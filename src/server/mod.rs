@@ -74,6 +74,7 @@
 //! ```
 
 mod body;
+mod config;
 mod exchange;
 #[cfg(feature = "axum")]
 mod extract;
@@ -84,9 +85,5 @@ mod request;
 mod service;
 
 pub use self::{
-    body::ResponseBody,
-    future::ResponseFuture,
-    layer::{Trust, XRayLayer},
-    naming::Naming,
-    service::XRay,
+    body::ResponseBody, config::Trust, future::ResponseFuture, layer::XRayLayer, naming::Naming, service::XRay,
 };

@@ -11,7 +11,7 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{ResponseBody, ResponseFuture, exchange::Exchange, layer::Config};
+use super::{ResponseBody, ResponseFuture, config::Config, exchange::Exchange};
 use crate::{
     document::{AsError, Typed},
     entity::Work,

@@ -13,7 +13,6 @@ use tracing::{
     field::{Field, Visit},
 };
 
-use super::DebugValues;
 use crate::{
     client::sql::Sql,
     document::{AnnotationValue, Description, MAX_MESSAGE, Namespace, bounded, limits::MAX_VALUE, message},
@@ -22,6 +21,21 @@ use crate::{
 
 /// The type of an exception of which only the text is known.
 const ERROR: &str = "error";
+
+/// What becomes of values that a span has by their `Debug` or `Display`: `?value`, `%value`, arguments of functions.
+///
+/// They are cut at 1,000 characters.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum DebugValues {
+    /// Annotations: traces can be searched by them.
+    Annotation,
+    /// Metadata in the namespace `default`: kept with the trace.
+    #[default]
+    Metadata,
+    /// Nothing; they are not even written.
+    Ignored,
+}
 
 /// The fields that have the text of a statement, by the conventions of OpenTelemetry, older and newer.
 pub(super) const STATEMENT: [&str; 2] = ["db.statement", "db.query.text"];

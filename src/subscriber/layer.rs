@@ -23,7 +23,7 @@ use tracing_subscriber::{
 
 use super::{
     entered,
-    fields::{self, Failure, STATEMENT, Value, Visitor},
+    fields::{self, DebugValues, Failure, STATEMENT, Value, Visitor},
     query::{SYSTEM, add_statement, is_of_sqlx, is_query, record_query},
 };
 use crate::{
@@ -34,21 +34,6 @@ use crate::{
 
 /// Failures recorded of one span; a fault it is after the first one already.
 const MAX_FAILURES: u32 = 32;
-
-/// What becomes of values that a span has by their `Debug` or `Display`: `?value`, `%value`, arguments of functions.
-///
-/// They are cut at 1,000 characters.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum DebugValues {
-    /// Annotations: traces can be searched by them.
-    Annotation,
-    /// Metadata in the namespace `default`: kept with the trace.
-    #[default]
-    Metadata,
-    /// Nothing; they are not even written.
-    Ignored,
-}
 
 /// Turns spans into subsegments of the current entity. See the [module documentation](super).
 #[derive(Clone, Debug, Default)]

@@ -58,6 +58,7 @@ mod query;
 mod writer;
 
 pub use self::{
-    layer::{DebugValues, SubsegmentFilter, SubsegmentLayer},
+    fields::DebugValues,
+    layer::{SubsegmentFilter, SubsegmentLayer},
     writer::{TraceIdWriter, TraceIds},
 };

@@ -19,6 +19,7 @@ mod faults;
 mod header;
 mod id;
 mod in_progress;
+mod layout;
 mod log_groups;
 mod message;
 mod naming;
