@@ -47,12 +47,12 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
-pub fn capture<F, T, E, K>(name: impl Into<Cow<'static, str>>, future: F) -> Capture<F>
+pub fn capture<F, T, E, K>(name: impl Into<Cow<'static, str>>, future: F) -> CaptureFuture<F>
 where
     F: Future<Output = Result<T, E>>,
     E: AsError<K>,
 {
-    Capture { inner: WorkFuture::new(future, name.into()), end: Running::end_with::<T, E, K> }
+    CaptureFuture { inner: WorkFuture::new(future, name.into()), end: Running::end_with::<T, E, K> }
 }
 
 /// Runs futures in the context of an entity.
@@ -121,14 +121,14 @@ pin_project! {
     /// A future whose error is recorded. See [`capture`].
     #[derive(Debug)]
     #[must_use = "futures do nothing unless they are polled"]
-    pub struct Capture<F: Future> {
+    pub struct CaptureFuture<F: Future> {
         #[pin]
         inner: WorkFuture<Cow<'static, str>, F>,
         end: fn(Running, &F::Output),
     }
 }
 
-impl<F: Future> Future for Capture<F> {
+impl<F: Future> Future for CaptureFuture<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {

@@ -2,11 +2,19 @@
 
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a test talks to a person, and may fail")]
 
-use std::{env, net::UdpSocket, process::Command, time::Duration};
+use std::{
+    convert::Infallible,
+    env, io,
+    net::UdpSocket,
+    process::Command,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use http::{Request, Response};
 use tower::{Layer, ServiceExt, service_fn};
-use tower_xray::{Recorder, XRayLayer};
+use tower_xray::{Recorder, XRayClientLayer, XRayLayer, context::ContextMissing, emitter::InMemoryEmitter};
+use tracing::{Level, subscriber::with_default};
 
 const NAMES: [&str; 5] = [
     "AWS_XRAY_DAEMON_ADDRESS",
@@ -17,13 +25,16 @@ const NAMES: [&str; 5] = [
 ];
 
 fn main() {
-    if env::args().any(|argument| argument == "--child") {
-        return child();
+    match env::args().nth(1).as_deref() {
+        Some("--child") => return child(),
+        Some("--untraced") => return untraced(),
+        _ => {}
     }
     the_daemon_address_and_the_name_come_from_the_environment();
     a_disabled_recorder_sends_nothing();
     a_bad_variable_is_an_error_that_says_what_to_write();
-    println!("3 passed, 0 failed");
+    what_is_logged_of_a_missing_context_comes_from_the_environment_of_the_recorder();
+    println!("4 passed, 0 failed");
 }
 
 /// Serves one sampled request and says how it went.
@@ -44,9 +55,65 @@ fn child() {
     println!("{} emitted, {left} left", recorder.stats().emitted);
 }
 
+/// Makes calls outside of any trace, beside recorders with environments of their own, and prints what is logged.
+fn untraced() {
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_max_level(Level::DEBUG).without_time().with_ansi(false);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let client = XRayClientLayer::new().context_missing(ContextMissing::IgnoreError);
+    let client = client.layer(service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(String::new()))));
+    let call = || drop(runtime.block_on(client.clone().oneshot(Request::new(()))).unwrap());
+    with_default(subscriber.with_writer(move || writer.clone()).finish(), || {
+        for of_recorder in [None, Some(None), Some(Some("LOG_ERROR")), Some(Some("IGNORE_ERROR"))] {
+            if let Some(value) = of_recorder {
+                let environment = move |name: &str| value.filter(|_| name == "AWS_XRAY_CONTEXT_MISSING");
+                let recorder = Recorder::builder().environment(move |name| environment(name).map(str::to_owned));
+                drop(recorder.emitter(InMemoryEmitter::new()).build().unwrap());
+            }
+            call();
+            call();
+            let logged = std::mem::take(&mut *log.0.lock().unwrap());
+            let logged = String::from_utf8(logged).unwrap();
+            let levels: Vec<&str> = logged.lines().filter_map(|line| line.split_whitespace().next()).collect();
+            println!("{of_recorder:?}: {levels:?}");
+        }
+    });
+}
+
+fn what_is_logged_of_a_missing_context_comes_from_the_environment_of_the_recorder() {
+    for (of_process, before) in [(None, "[]"), (Some("LOG_ERROR"), r#"["ERROR"]"#)] {
+        let variables: Vec<_> = of_process.map(|value| ("AWS_XRAY_CONTEXT_MISSING", value)).into_iter().collect();
+        let logged = run("--untraced", &variables);
+        // An error is logged once, and by this client it has been where the process has said so.
+        let by_recorder = if of_process.is_some() { "[]" } else { r#"["ERROR"]"# };
+        let expected = format!(
+            "None: {before}\nSome(None): []\nSome(Some(\"LOG_ERROR\")): {by_recorder}\nSome(Some(\"IGNORE_ERROR\")): []\n"
+        );
+        assert_eq!(logged, expected, "{of_process:?}");
+    }
+}
+
 fn run_child(variables: &[(&str, &str)]) -> String {
+    run("--child", variables)
+}
+
+fn run(argument: &str, variables: &[(&str, &str)]) -> String {
     let mut command = Command::new(env::current_exe().unwrap());
-    command.arg("--child");
+    command.arg(argument);
     for name in NAMES {
         command.env_remove(name);
     }
