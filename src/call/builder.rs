@@ -13,18 +13,6 @@ use crate::{
     grpc,
 };
 
-/// The fields of the object `sql`, in the order in which they are written.
-const SQL: [SqlField; 8] = [
-    SqlField::Url,
-    SqlField::ConnectionString,
-    SqlField::DatabaseType,
-    SqlField::DatabaseVersion,
-    SqlField::DriverVersion,
-    SqlField::User,
-    SqlField::Preparation,
-    SqlField::SanitizedQuery,
-];
-
 /// Describes a [`Call`] before it begins. Made by [`Call::builder`] and [`Call::http`].
 #[derive(Clone, Copy)]
 #[must_use = "a call begins with `begin` or `begin_in`"]
@@ -34,7 +22,7 @@ pub struct CallBuilder<'a> {
     traced: bool,
     ago: Duration,
     http: Option<Http<'a>>,
-    sql: [&'a str; SQL.len()],
+    sql: &'a [(SqlField, &'a str)],
     aws: &'a [(&'a str, &'a str)],
     secrets: Option<&'a Arc<[String]>>,
     missing_context: Option<&'a MissingContext>,
@@ -60,7 +48,7 @@ impl Call {
             traced: false,
             ago: Duration::ZERO,
             http: None,
-            sql: [""; SQL.len()],
+            sql: &[],
             aws: &[],
             secrets: None,
             missing_context: None,
@@ -111,12 +99,12 @@ impl<'a> CallBuilder<'a> {
         self
     }
 
-    /// Adds a field of the object `sql`, such as [`SqlField::DatabaseType`], by which X-Ray draws the node as a database.
-    /// An empty value is left out.
+    /// Sets fields of the object `sql`, such as [`SqlField::DatabaseType`], by which X-Ray draws the node as a database.
+    /// Empty values are left out.
     ///
     /// A query text is recorded as it is: take the literals out of it, or use [`Sql`](crate::Sql).
-    pub const fn sql(mut self, field: SqlField, value: &'a str) -> Self {
-        self.sql[place(field)] = value;
+    pub const fn sql(mut self, fields: &'a [(SqlField, &'a str)]) -> Self {
+        self.sql = fields;
         self
     }
 
@@ -181,8 +169,8 @@ impl<'a> CallBuilder<'a> {
         for (key, value) in self.aws {
             tree.add_aws(index, key, (*value).into());
         }
-        for (field, value) in SQL.into_iter().zip(self.sql) {
-            tree.add_sql(index, field, value);
+        for (field, value) in self.sql {
+            tree.add_sql(index, *field, value);
         }
     }
 }
@@ -199,18 +187,5 @@ impl fmt::Debug for CallBuilder<'_> {
             .field("name", &self.name)
             .field("namespace", &self.namespace)
             .finish_non_exhaustive()
-    }
-}
-
-const fn place(field: SqlField) -> usize {
-    match field {
-        SqlField::Url => 0,
-        SqlField::ConnectionString => 1,
-        SqlField::DatabaseType => 2,
-        SqlField::DatabaseVersion => 3,
-        SqlField::DriverVersion => 4,
-        SqlField::User => 5,
-        SqlField::Preparation => 6,
-        SqlField::SanitizedQuery => 7,
     }
 }

@@ -16,7 +16,7 @@
 //! impl Client {
 //!     async fn get(&self, key: &str) -> Result<u64, std::io::Error> {
 //!         // The key is not recorded: it may name a person.
-//!         let call = Call::builder(&self.host).sql(SqlField::DatabaseType, "Redis");
+//!         let call = Call::builder(&self.host).sql(&[(SqlField::DatabaseType, "Redis")]);
 //!         call::capture(call, self.send(key)).await
 //!     }
 //! }

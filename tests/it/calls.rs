@@ -60,7 +60,7 @@ fn cache() -> CallBuilder<'static> {
 
 #[test]
 fn a_call_has_a_name_a_namespace_and_what_is_called() {
-    let sql = recorded(|segment| cache().sql(SqlField::DatabaseType, "Redis").begin_in(segment).end());
+    let sql = recorded(|segment| cache().sql(&[(SqlField::DatabaseType, "Redis")]).begin_in(segment).end());
     assert_eq!(sql, json!({ "name": "cache.internal", "namespace": "remote", "sql": { "database_type": "Redis" } }));
     let fields = [("operation", "GetItem"), ("TableName", "orders")];
     let aws = Call::builder("DynamoDB").namespace(Namespace::Aws).aws(&fields);

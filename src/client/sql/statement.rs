@@ -93,25 +93,29 @@ impl<'a> From<&'a Sql> for Statement<'a> {
 
 impl BeginCall for Statement<'_> {
     fn begin_call(&mut self, caller: &Entity) -> Call {
+        let Database { target, secrets, database_type, database_version, driver_version } = self.sql.database();
+        let call = Call::builder(&target.name);
+        if !caller.is_recorded() {
+            return call.begin_in(caller);
+        }
         // Before anything is locked: it may take a while.
         let sanitized = self.sanitized(caller);
-        let Database { target, secrets, database_type, database_version, driver_version } = self.sql.database();
         let preparation = match self.preparation {
             Some(Preparation::Call) => "call",
             Some(Preparation::Statement) => "statement",
             None => "",
         };
-        let call = Call::builder(&target.name)
-            .began_ago(self.ago)
-            .redact(secrets)
-            .sql(SqlField::Url, &target.url)
-            .sql(SqlField::ConnectionString, &target.connection_string)
-            .sql(SqlField::DatabaseType, database_type)
-            .sql(SqlField::DatabaseVersion, database_version)
-            .sql(SqlField::DriverVersion, driver_version)
-            .sql(SqlField::User, &target.user)
-            .sql(SqlField::Preparation, preparation)
-            .sql(SqlField::SanitizedQuery, &sanitized);
+        let fields = [
+            (SqlField::Url, &*target.url),
+            (SqlField::ConnectionString, &target.connection_string),
+            (SqlField::DatabaseType, database_type),
+            (SqlField::DatabaseVersion, database_version),
+            (SqlField::DriverVersion, driver_version),
+            (SqlField::User, &target.user),
+            (SqlField::Preparation, preparation),
+            (SqlField::SanitizedQuery, &sanitized),
+        ];
+        let call = call.began_ago(self.ago).redact(secrets).sql(&fields);
         match target.kind {
             Some(kind) if kind.is_in_process() => call.local().begin_in(caller),
             _ => call.begin_in(caller),
