@@ -140,7 +140,7 @@ impl<'a> CallBuilder<'a> {
             return Call::default();
         }
         if !caller.is_recorded() {
-            return Call::new(caller.begin_subsegment(""), self.namespace);
+            return Call::new(caller.begin_subsegment(""));
         }
         let target = self.http.map(|http| Target::new(http.uri, http.headers));
         let route = self.http.and_then(|http| grpc::Route::of(http.method, http.uri.path(), http.headers));
@@ -162,7 +162,7 @@ impl<'a> CallBuilder<'a> {
             }
             self.describe(tree, index);
         });
-        Call::new(subsegment, self.namespace).with_secrets(self.secrets, self.http.map(|http| http.uri))
+        Call::new(subsegment).with_secrets(self.secrets, self.http.map(|http| http.uri))
     }
 
     fn describe(&self, tree: &mut Tree, index: Index) {

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Uri};
 use super::{Failure, target};
 use crate::{
     classify::Class,
-    document::{AsError, Description, Namespace},
+    document::{AsError, Description},
     entity::{Entity, Running, Subsegment, Work},
     grpc,
     header::{TraceHeader, X_AMZN_TRACE_ID},
@@ -26,23 +26,31 @@ use crate::{
 #[must_use = "a call that is dropped was cancelled"]
 pub struct Call {
     running: Running,
-    /// Whether its errors are those of another service.
-    remote: bool,
-    /// What errors must not repeat.
-    secrets: Option<Arc<[String]>>,
-    /// The URL, if it has what errors must not repeat: a query or credentials.
-    secret_url: Option<Box<Uri>>,
+    secrets: Secrets,
+}
+
+/// What errors must not repeat. It is small, because it moves with the call.
+#[derive(Debug, Default)]
+enum Secrets {
+    #[default]
+    None,
+    Texts(Arc<[String]>),
+    /// Those of a URL with a query or credentials.
+    Url(Box<Uri>),
 }
 
 impl Call {
-    pub(super) fn new(subsegment: Subsegment, namespace: Option<Namespace>) -> Self {
-        Self { running: Running::new(subsegment), remote: namespace.is_some(), secrets: None, secret_url: None }
+    pub(super) const fn new(subsegment: Subsegment) -> Self {
+        Self { running: Running::new(subsegment), secrets: Secrets::None }
     }
 
-    pub(super) fn with_secrets(mut self, secrets: Option<&Arc<[String]>>, url: Option<&Uri>) -> Self {
-        self.secrets = secrets.filter(|secrets| !secrets.is_empty()).cloned();
-        // It is large, and moves with the call.
-        self.secret_url = url.filter(|url| target::is_secret(url)).map(|url| Box::new(url.clone()));
+    pub(super) fn with_secrets(mut self, texts: Option<&Arc<[String]>>, url: Option<&Uri>) -> Self {
+        self.secrets = match (texts.filter(|texts| !texts.is_empty()), url.filter(|url| target::is_secret(url))) {
+            (None, None) => Secrets::None,
+            (Some(texts), None) => Secrets::Texts(texts.clone()),
+            (None, Some(url)) => Secrets::Url(Box::new(url.clone())),
+            (Some(texts), Some(url)) => Secrets::Texts(texts.iter().cloned().chain(target::secrets(url)).collect()),
+        };
         self
     }
 
@@ -80,11 +88,10 @@ impl Call {
     }
 
     /// Turns the call into local work: nothing is called after all, as for a request that is only presigned.
-    pub fn make_local(mut self) -> Self {
+    pub fn make_local(self) -> Self {
         if let Some(entity) = self.entity() {
             entity.clear_namespace();
         }
-        self.remote = false;
         self
     }
 
@@ -123,7 +130,7 @@ impl Call {
 
     fn set_grpc_status(&self, status: Option<grpc::Status<'_>>) {
         if let (Some(status), Some(entity)) = (status, self.entity()) {
-            entity.set_grpc_status(&status, self.remote, |description| self.redact(description));
+            entity.set_grpc_status(&status, |description| self.redact(description));
         }
     }
 
@@ -176,10 +183,11 @@ impl Call {
     pub fn fail_with(mut self, describe: impl FnOnce() -> Failure) {
         let Some(subsegment) = self.running.end().filter(|subsegment| subsegment.is_recorded()) else { return };
         let mut class = Class::Fault;
+        let remote = subsegment.is_call();
         subsegment.add_cause(|| {
             let Failure { description, class: described, is_local } = describe();
             class = described;
-            self.redact(description).with_remote(self.remote && !is_local)
+            self.redact(description).with_remote(remote && !is_local)
         });
         subsegment.classify(class);
     }
@@ -197,11 +205,10 @@ impl Call {
 
     /// An error may have a part of the URL that is not known as one: its path with the query, or its authority.
     fn redact(&self, description: Description) -> Description {
-        let secrets = self.secrets.as_deref().unwrap_or_default();
-        let description = if secrets.is_empty() { description } else { description.redact(secrets) };
-        match &self.secret_url {
-            Some(url) => description.redact(&target::secrets(url)),
-            None => description,
+        match &self.secrets {
+            Secrets::None => description,
+            Secrets::Texts(texts) => description.redact(texts),
+            Secrets::Url(url) => description.redact(&target::secrets(url)),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::document::Detail;
 use crate::{
     classify::Flags,
     clock::Moment,
-    document::{Description, Index, Kind, NONE, Namespace, SegmentDocument, Tree},
+    document::{Description, Index, Kind, NONE, SegmentDocument, Tree},
     header::TraceHeader,
     id::{SegmentId, TraceId},
     recorder::core::Core,
@@ -184,8 +184,7 @@ impl Recording {
 
     /// Whether an entity that is still open is a call to another service.
     pub(super) fn is_call(&self, index: Index, id: SegmentId) -> bool {
-        let mut tree = self.tree();
-        tree.open_node(index, id).is_some_and(|node| node.namespace == Some(Namespace::Remote))
+        self.tree().open_node(index, id).is_some_and(|node| node.namespace.is_some())
     }
 
     /// Changes the segment itself.

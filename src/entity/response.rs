@@ -66,19 +66,14 @@ impl Entity {
     /// cause, which `edit` may change.
     ///
     /// It is in the trailers of a response, or in its headers if there is nothing else to send.
-    pub(crate) fn set_grpc_status(
-        &self,
-        status: &grpc::Status<'_>,
-        remote: bool,
-        edit: impl FnOnce(Description) -> Description,
-    ) {
+    pub(crate) fn set_grpc_status(&self, status: &grpc::Status<'_>, edit: impl FnOnce(Description) -> Description) {
         let code = status.code;
         if code == grpc::Code::OK || !self.is_recorded() {
             return;
         }
         self.classify(Class::of_grpc(code.0));
         self.add_annotation("grpc_status", code.0);
-        if let Some(description) = status.description(remote) {
+        if let Some(description) = status.description(self.is_call()) {
             self.add_cause(|| edit(description));
         }
     }

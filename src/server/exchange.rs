@@ -203,7 +203,7 @@ impl Exchange {
     /// Notes what gRPC says about the outcome.
     fn note(&mut self, status: Option<grpc::Status<'_>>) {
         let (Some(status), Some(segment)) = (status, &self.segment) else { return };
-        segment.set_grpc_status(&status, false, |description| description);
+        segment.set_grpc_status(&status, |description| description);
         self.classify_unrecorded(Class::of_grpc(status.code.0));
     }
 
