@@ -22,7 +22,7 @@
 //! | is it recorded? | [`sampling`] |
 //! | a segment begins | [`recorder`], [`entity`] |
 //! | work is done as part of it | [`context`], [`future`] |
-//! | other services are called | [`client`]; [`message`] for queues and events |
+//! | other services are called | [`client`]; [`call`] for clients of your own; [`message`] for queues and events |
 //! | the segment closes | [`document`] |
 //! | and is sent | [`emitter`] |
 //!

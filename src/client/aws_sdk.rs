@@ -51,7 +51,8 @@
 //!
 //! When the call of the SDK returns, with all its attempts; [`attempts`](XRayInterceptor::attempts) shows each of them. The
 //! body of a streaming response, such as that of S3's `GetObject`, may go on after that. A call that is dropped before it
-//! returns was cancelled: its subsegment has the annotation `cancelled`, and is no fault of the service. A request that is only presigned is local work, and no call.
+//! returns has the annotation `cancelled`, and is not a fault of the service. A request that is only presigned is local
+//! work, and not a call.
 //!
 //! The SDK has no place to enter a context around its work. The current entity is the caller's meanwhile, so a traced HTTP
 //! client below the SDK would record siblings, and overwrite the header: leave it untraced.

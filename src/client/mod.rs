@@ -20,8 +20,9 @@
 //!
 //! # When a subsegment closes
 //!
-//! At the end of the response's body, or when that is dropped. A call that is dropped before there is a response is a
-//! fault, with a cause that says so.
+//! At the end of the response's body, or when the caller drops it. A call that is dropped before its response, and a body
+//! that is dropped half-way, were abandoned: the subsegment has the annotation `cancelled`, and is neither an error nor a
+//! fault. See [`call`](crate::call) for the rules that all clients share.
 //!
 //! The HTTP status decides about error, throttle and fault, and for gRPC the status in headers or trailers.
 //!
@@ -38,7 +39,8 @@
 //! say where it goes, as one to a bare tonic channel, the name is `package.Service`.
 //!
 //! A status that is not OK is the annotation `grpc_status`, and its message the cause, of which the name of the status is
-//! the type. The call ends with the stream of its responses; who drops that stream has seen what it wanted.
+//! the type. The call ends with the stream of its responses. A stream that is dropped half-way was
+//! abandoned, like any other body.
 //!
 //! # Redirects and retries
 //!
