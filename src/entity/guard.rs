@@ -28,34 +28,25 @@ pub struct Segment(Guard);
 #[must_use = "a subsegment closes when it is dropped"]
 pub struct Subsegment(Guard);
 
+/// Nothing but the entity, since it moves a lot.
 #[derive(Debug)]
-struct Guard {
-    entity: Entity,
-    /// A guard that begins during a panic does not belong to it.
-    panicking: bool,
-}
-
-impl Guard {
-    fn new(entity: Entity) -> Self {
-        Self { entity, panicking: thread::panicking() }
-    }
-}
+struct Guard(Entity);
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if thread::panicking() && !self.panicking {
-            self.entity.add_cause(Description::of_unknown_panic);
-            self.entity.set_fault();
+        if thread::panicking() && self.0.is_to_blame() {
+            self.0.add_cause(Description::of_unknown_panic);
+            self.0.set_fault();
         }
-        self.entity.close();
+        self.0.close();
     }
 }
 
 macro_rules! guard {
     ($guard:ident) => {
         impl $guard {
-            pub(crate) fn new(entity: Entity) -> Self {
-                Self(Guard::new(entity))
+            pub(crate) const fn new(entity: Entity) -> Self {
+                Self(Guard(entity))
             }
 
             /// Closes it now.
@@ -64,7 +55,7 @@ macro_rules! guard {
             /// The handle that can be kept longer than this guard.
             #[must_use]
             pub fn entity(&self) -> &Entity {
-                &self.0.entity
+                &self.0.0
             }
         }
 
@@ -117,14 +108,16 @@ impl Segment {
 
 impl Subsegment {
     /// Closes it because its work was abandoned. If that is for a panic, the panic is not its own.
-    pub(super) fn cancel(mut self) {
-        self.0.panicking = true;
+    pub(super) fn cancel(self) {
         self.add_annotation("cancelled", true);
+        if thread::panicking() {
+            self.update(|node| node.is_blameless = true);
+        }
     }
 
     /// The entity without the guard: whoever has it has to [close](Entity::close) it.
     #[cfg(feature = "tracing-subscriber")]
     pub(crate) fn into_entity(mut self) -> Entity {
-        std::mem::take(&mut self.0.entity)
+        std::mem::take(&mut self.0.0)
     }
 }

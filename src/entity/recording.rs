@@ -182,6 +182,11 @@ impl Recording {
         self.tree().open_node(index, id).map(|node| node.flags)
     }
 
+    /// Whether a panic of the thread that drops an entity is its own.
+    pub(super) fn is_to_blame(&self, index: Index, id: SegmentId) -> bool {
+        self.tree().open_node(index, id).is_some_and(|node| !node.is_blameless)
+    }
+
     /// Whether an entity that is still open is a call to another service.
     pub(super) fn is_call(&self, index: Index, id: SegmentId) -> bool {
         self.tree().open_node(index, id).is_some_and(|node| node.namespace.is_some())

@@ -105,6 +105,12 @@ impl Entity {
         self.update(|node| node.namespace = None);
     }
 
+    /// Whether a panic of the thread that drops it is its own.
+    pub(crate) fn is_to_blame(&self) -> bool {
+        let State::Recorded { recording, index, id } = &self.0 else { return false };
+        recording.is_to_blame(*index, *id)
+    }
+
     /// Adds to the flags.
     pub(crate) fn classify(&self, class: Class) {
         self.update(|node| node.flags.add(class));

@@ -4,7 +4,7 @@
 //! data that refers to the buffers by position. A new entity or attribute is an append, and emptied buffers serve the
 //! thread's next segment, so that a request need not allocate for any of this.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, thread};
 
 use super::{
     lookup::Lookup,
@@ -102,6 +102,7 @@ impl Tree {
             state: State::Open,
             namespace: None,
             flags: Flags::default(),
+            is_blameless: thread::panicking(),
             start,
             end: 0,
             http: Http::default(),

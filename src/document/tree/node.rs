@@ -93,6 +93,8 @@ pub(crate) struct Node {
     pub(crate) state: State,
     pub(crate) namespace: Option<Namespace>,
     pub(crate) flags: Flags,
+    /// A panic of its thread is not its own: it began during the panic, or was abandoned because of it.
+    pub(crate) is_blameless: bool,
     /// Microseconds since the epoch.
     pub(crate) start: u64,
     pub(crate) end: u64,
