@@ -60,6 +60,7 @@ impl Call {
     ///
     /// The call is named after the host, with the port unless that is the default, and after the `Host` header if the URI
     /// has none. A gRPC request without either is named after its service, anything else `unknown`.
+    #[inline]
     pub const fn http<'a>(method: &'a Method, uri: &'a Uri, headers: &'a HeaderMap) -> CallBuilder<'a> {
         CallBuilder { name: None, http: Some(Http { method, uri, headers }), ..Self::builder("") }
     }

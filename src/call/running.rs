@@ -167,6 +167,7 @@ impl Call {
     }
 
     /// Ends the call: the callee has answered.
+    #[inline]
     pub fn end(mut self) {
         self.running.end();
     }

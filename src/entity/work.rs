@@ -56,6 +56,7 @@ impl Running {
     }
 
     /// The work has ended; the subsegment closes when it is dropped.
+    #[inline]
     pub(crate) fn end(&mut self) -> Option<Subsegment> {
         self.0.take()
     }
