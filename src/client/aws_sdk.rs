@@ -138,7 +138,7 @@ pub struct XRayInterceptor {
 impl XRayInterceptor {
     /// Traces calls. There is nothing to configure: the current entity brings its recorder along.
     ///
-    /// `AWS_XRAY_CONTEXT_MISSING` says what a missing context is worth, as for
+    /// `AWS_XRAY_CONTEXT_MISSING` sets how calls outside of any trace are reported, as for
     /// [`XRayClientLayer`](crate::XRayClientLayer).
     pub fn new() -> Self {
         Self::default()

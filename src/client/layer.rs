@@ -25,7 +25,7 @@ pub struct XRayClientLayer<K = Typed> {
 impl XRayClientLayer {
     /// Traces calls. There is nothing to configure: the current entity brings its recorder along.
     ///
-    /// `AWS_XRAY_CONTEXT_MISSING` says what a missing context is worth: `IGNORE_ERROR`, `LOG_ERROR`, or
+    /// `AWS_XRAY_CONTEXT_MISSING` sets how calls outside of any trace are reported: `IGNORE_ERROR`, `LOG_ERROR`, or
     /// `RUNTIME_ERROR`, which is taken for `LOG_ERROR`.
     pub fn new() -> Self {
         Self { settings: Settings::default(), kind: PhantomData }

@@ -27,12 +27,12 @@ use crate::{
 pub(super) struct Exchange {
     /// Taken when the exchange is over.
     segment: Option<Segment>,
-    /// Whether anybody will know what has become of the response.
-    watched: bool,
+    /// Whether the end of the response is recorded, or reported to the strategy.
+    followed: bool,
     head: bool,
     connect: bool,
     response_header: ResponseHeader,
-    /// Whether there is a response already, and what is known of its body, if it is watched.
+    /// Whether there is a response already, and what is known of its body, if it is followed.
     response: Option<Progress>,
     rare: Option<Box<Rare>>,
 }
@@ -55,6 +55,7 @@ impl Rare {
     }
 }
 
+/// A decision whose outcome the strategy wants to know.
 struct Observed {
     observation: Observation,
     /// What a request that is not recorded can know of its outcome: the status, the gRPC status, an `Err`, a panic, a
@@ -101,8 +102,8 @@ impl Exchange {
             Trust::All | Trust::IdsOnly => inbound.trace_header(config.traceparent),
         });
         if !config.recorder.is_enabled() {
-            let begun = NewSegment { segment: Recorder::passthrough(incoming), sampled: false, observation: None };
-            return Some(Self::new(begun, parts, ResponseHeader::Off, config.log_span));
+            let new = NewSegment { segment: Recorder::passthrough(incoming), sampled: false, observation: None };
+            return Some(Self::new(new, parts, ResponseHeader::Off, config.log_span));
         }
         let asked = incoming.as_ref().is_some_and(|header| header.decision() == SamplingDecision::Requested);
         let same = incoming.as_ref().filter(|header| header.parent().is_none()).and(inbound.root_only());
@@ -117,7 +118,7 @@ impl Exchange {
             }
         }
         let name = config.naming.name(&inbound, &config.recorder);
-        let mut begun = config.recorder.begin(
+        let mut new = config.recorder.begin(
             &name,
             incoming,
             decided,
@@ -133,29 +134,29 @@ impl Exchange {
                 }
             },
         );
-        if let Some(observation) = &mut begun.observation {
+        if let Some(observation) = &mut new.observation {
             observation.route = inbound.route().map(Into::into);
         }
         let header = match same {
             _ if !config.response_header => ResponseHeader::Off,
             Some(value) => ResponseHeader::Same(value.clone()),
-            None => ResponseHeader::Root(asked.then_some(begun.sampled)),
+            None => ResponseHeader::Root(asked.then_some(new.sampled)),
         };
-        if begun.segment.is_recorded() {
-            parts.extensions.insert(begun.segment.entity().clone());
+        if new.segment.is_recorded() {
+            parts.extensions.insert(new.segment.entity().clone());
         }
-        Some(Self::new(begun, parts, header, config.log_span))
+        Some(Self::new(new, parts, header, config.log_span))
     }
 
     fn new(new: NewSegment, parts: &Parts, response_header: ResponseHeader, log_level: Option<Level>) -> Self {
         let NewSegment { segment, observation, .. } = new;
-        let watched = segment.is_recorded() || observation.is_some();
+        let followed = segment.is_recorded() || observation.is_some();
         let rare = match (observation, log_level) {
             (None, None) => None,
             (observation, log_level) => Rare::new(observation, log_level, &segment),
         };
         Self {
-            watched,
+            followed,
             segment: Some(segment),
             head: parts.method == Method::HEAD,
             connect: parts.method == Method::CONNECT,
@@ -167,8 +168,8 @@ impl Exchange {
 
     /// There is a response: records its status, and what is known of its body.
     pub(super) fn respond<B: Body>(&mut self, response: &mut Response<B>) {
-        if self.watched {
-            self.watch(response);
+        if self.followed {
+            self.follow(response);
         }
         if let Some(value) = self.header_value() {
             response.headers_mut().entry(&X_AMZN_TRACE_ID).or_insert(value);
@@ -178,15 +179,15 @@ impl Exchange {
         }
     }
 
-    fn watch<B: Body>(&mut self, response: &Response<B>) {
+    fn follow<B: Body>(&mut self, response: &Response<B>) {
         let Some(segment) = &self.segment else { return };
         let status = response.status();
         // RFC 9112, 6.3: these have neither a body nor a length, and HEAD and 304 the length of a body that is not sent.
         let empty =
             status.is_informational() || status == StatusCode::NO_CONTENT || (self.connect && status.is_success());
         let bodiless = empty || self.head || status == StatusCode::NOT_MODIFIED;
-        let announced = ResponseHead::of(response.headers());
-        let length = announced.content_length.or_else(|| response.body().size_hint().exact());
+        let response_head = ResponseHead::of(response.headers());
+        let length = response_head.content_length.or_else(|| response.body().size_hint().exact());
         let expected = length.filter(|_| !empty);
         let events = expected.is_none() && !bodiless && is_event_stream(response.headers());
         self.response = Some(Progress { bodiless, status, expected, sent: 0, wanted: false, events });
@@ -197,7 +198,7 @@ impl Exchange {
             }
         }
         self.classify_unrecorded(Class::of_status(status.as_u16()));
-        self.note(announced.grpc);
+        self.note(response_head.grpc);
     }
 
     /// Notes what gRPC says about the outcome.
@@ -300,7 +301,7 @@ impl BodyObserver for Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        if !self.watched {
+        if !self.followed {
             return;
         }
         // hyper does not ask a body for its end when it knows that there is nothing more to come.
