@@ -20,7 +20,6 @@ mod faults;
 mod header;
 mod id;
 mod in_progress;
-mod layout;
 mod log_groups;
 mod message;
 mod naming;
