@@ -27,11 +27,11 @@ static OF_RECORDER: AtomicU8 = AtomicU8::new(0);
 const CONTEXT_MISSING: [Option<ContextMissing>; 4] =
     [None, Some(ContextMissing::IgnoreError), Some(ContextMissing::LogDebug), Some(ContextMissing::LogError)];
 
-/// What the environment of the recorder that was built last says about a missing context; nothing if there is no
-/// recorder yet.
-pub(crate) fn context_missing_of_recorder() -> Option<Option<ContextMissing>> {
-    let place = usize::from(OF_RECORDER.load(Relaxed)).checked_sub(1)?;
-    CONTEXT_MISSING.get(place).copied()
+/// What the environment of the recorder that was built last says about a missing context; while there is no recorder,
+/// what the process says.
+pub(crate) fn context_missing(of_process: Option<ContextMissing>) -> Option<ContextMissing> {
+    let place = usize::from(OF_RECORDER.load(Relaxed)).checked_sub(1);
+    place.map_or(of_process, |place| CONTEXT_MISSING[place])
 }
 
 /// Looks up one variable, without the spaces around its value; an unset, empty or unreadable one is nothing.

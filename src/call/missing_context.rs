@@ -38,8 +38,7 @@ impl MissingContext {
 
     /// Logs a call.
     pub fn report(&self) {
-        let overriding = environment::context_missing_of_recorder().unwrap_or(self.in_process);
-        match overriding.unwrap_or(self.in_code) {
+        match environment::context_missing(self.in_process).unwrap_or(self.in_code) {
             ContextMissing::IgnoreError => {}
             ContextMissing::LogDebug => tracing::debug!("a call is not traced: it belongs to no segment"),
             ContextMissing::LogError => {
