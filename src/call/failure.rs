@@ -15,7 +15,8 @@ use crate::{
 pub struct Failure {
     pub(super) description: Description,
     pub(super) class: Class,
-    pub(super) is_local: bool,
+    /// Whether another service has returned it, if that does not follow from the call.
+    pub(super) remote: Option<bool>,
 }
 
 impl Failure {
@@ -35,7 +36,7 @@ impl Failure {
     }
 
     fn from_description(description: Description) -> Self {
-        Self { description, class: Class::Fault, is_local: false }
+        Self { description, class: Class::Fault, remote: None }
     }
 
     /// Sets the type of the outermost exception, where the error does not tell it.
@@ -53,7 +54,14 @@ impl Failure {
     /// Says that the failure is not one that the callee has returned: a timeout, a connection, a request that cannot be
     /// built.
     pub fn local(mut self) -> Self {
-        self.is_local = true;
+        self.remote = Some(false);
+        self
+    }
+
+    /// Says that the callee has returned the failure although the call is [local](super::CallBuilder::local) work: one
+    /// attempt out of several, which is not a node of the service map.
+    pub fn remote(mut self) -> Self {
+        self.remote = Some(true);
         self
     }
 }

@@ -184,11 +184,11 @@ impl Call {
     pub fn fail_with(mut self, describe: impl FnOnce() -> Failure) {
         let Some(subsegment) = self.running.end().filter(|subsegment| subsegment.is_recorded()) else { return };
         let mut class = Class::Fault;
-        let remote = subsegment.is_call();
+        let is_call = subsegment.is_call();
         subsegment.add_cause(|| {
-            let Failure { description, class: described, is_local } = describe();
+            let Failure { description, class: described, remote } = describe();
             class = described;
-            self.redact(description).with_remote(remote && !is_local)
+            self.redact(description).with_remote(remote.unwrap_or(is_call))
         });
         subsegment.classify(class);
     }

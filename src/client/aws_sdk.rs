@@ -339,7 +339,8 @@ fn end(call: Call, context: &FinalizerInterceptorContextRef<'_>, components: &Ru
     let throttled = classifiers.any(|classifier| is_throttled(classifier.classify_retry(context.inner())));
     match Class::of_aws(status, throttled) {
         Class::Ok => call.end(),
-        class => call.fail_with(|| describe_answer(answer).class(class)),
+        // An attempt is local work, and what it is answered with is not.
+        class => call.fail_with(|| describe_answer(answer).class(class).remote()),
     }
 }
 
