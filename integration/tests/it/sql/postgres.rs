@@ -149,7 +149,8 @@ async fn a_query_that_is_dropped_while_the_database_works_is_cancelled() {
     segment.close();
     let segment = documents.take_one();
     let query = queries(&segment)[0];
-    assert_eq!((query.annotation("cancelled"), query.fault()), (Some(true.into()), false));
+    assert_eq!((query.annotation("cancelled"), query.fault(), query.error()), (Some(true.into()), false, false));
+    assert_eq!(exceptions(query), []);
 }
 
 #[tokio::test]
