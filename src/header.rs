@@ -286,6 +286,15 @@ impl TryFrom<&HeaderValue> for TraceHeader {
     }
 }
 
+/// For messages whose headers are bytes, such as the records of Kafka.
+impl TryFrom<&[u8]> for TraceHeader {
+    type Error = ParseTraceHeaderError;
+
+    fn try_from(bytes: &[u8]) -> Result<Self, Self::Error> {
+        Self::from_bytes(bytes)
+    }
+}
+
 impl TryFrom<&str> for TraceHeader {
     type Error = ParseTraceHeaderError;
 

@@ -8,7 +8,7 @@ use http::{HeaderMap, Method, Uri};
 
 use super::{BeginCall, Call, MissingContext, target::Target};
 use crate::{
-    document::{Index, Namespace, SqlField, Tree},
+    document::{AnnotationValue, Index, Namespace, SqlField, Tree},
     entity::{Entity, current::with_current},
     grpc,
 };
@@ -24,6 +24,7 @@ pub struct CallBuilder<'a> {
     http: Option<Http<'a>>,
     sql: &'a [(SqlField, &'a str)],
     aws: &'a [(&'a str, &'a str)],
+    annotations: &'a [(&'a str, AnnotationValue<'a>)],
     secrets: Option<&'a Arc<[String]>>,
     missing_context: Option<&'a MissingContext>,
 }
@@ -50,6 +51,7 @@ impl Call {
             http: None,
             sql: &[],
             aws: &[],
+            annotations: &[],
             secrets: None,
             missing_context: None,
         }
@@ -115,6 +117,21 @@ impl<'a> CallBuilder<'a> {
         self
     }
 
+    /// Sets annotations, such as the name of the operation; see [`Entity::add_annotation`]. X-Ray indexes them, so leave
+    /// out what names a person.
+    ///
+    /// ```
+    /// use tower_xray::{call::Call, document::SqlField};
+    ///
+    /// let annotations = [("operation", "GET".into()), ("commands", 1.into())];
+    /// let call = Call::builder("cache.internal").sql(SqlField::DatabaseType, "Redis").annotations(&annotations);
+    /// # call.begin().end();
+    /// ```
+    pub const fn annotations(mut self, annotations: &'a [(&'a str, AnnotationValue<'a>)]) -> Self {
+        self.annotations = annotations;
+        self
+    }
+
     /// Sets texts that no error of this call may repeat: passwords, tokens. Longer ones come first.
     pub const fn redact(mut self, secrets: &'a Arc<[String]>) -> Self {
         self.secrets = Some(secrets);
@@ -163,6 +180,9 @@ impl<'a> CallBuilder<'a> {
             }
             self.describe(tree, index);
         });
+        for (key, value) in self.annotations {
+            subsegment.add_annotation(key, value.clone());
+        }
         Call::new(subsegment).with_secrets(self.secrets, self.http.map(|http| http.uri))
     }
 

@@ -52,7 +52,39 @@ where
     F: Future<Output = Result<T, E>>,
     E: AsError<K>,
 {
-    CallFuture { inner: WorkFuture::new(future, call), end: Call::end_with::<T, E, K> }
+    CallFuture { inner: WorkFuture::new(future, call), end: Some(Call::end_with::<T, E, K>) }
+}
+
+/// Runs a future as a call, and ends the call by its output: [`capture`] for a client whose failures differ in class, or
+/// whose output is not a `Result`.
+///
+/// `end` runs once, when the future has an output, whether the call is recorded or not. A call that it drops was
+/// cancelled, so it ends the call in every case: [`Call::end`], [`Call::fail`], [`Call::fail_with`].
+///
+/// ```
+/// use std::io::{Error, ErrorKind};
+/// use tower_xray::call::{self, Call, Class, Failure};
+///
+/// # async fn get(_: &str) -> Result<u64, Error> { Ok(1) }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Error> {
+/// let stock = call::capture_with(Call::builder("cache.internal"), get("stock:42"), |call, result| match result {
+///     Ok(_) => call.end(),
+///     // A cache that does not have it has answered, as with a status of 404.
+///     Err(error) if error.kind() == ErrorKind::NotFound => call.fail_with(|| Failure::of(error).class(Class::Error)),
+///     Err(error) => call.fail_with(|| Failure::of(error).local()),
+/// })
+/// .await?;
+/// # Ok(())
+/// # }
+/// ```
+pub fn capture_with<B, F, D>(call: B, future: F, end: D) -> CallFuture<B, F, D>
+where
+    B: BeginCall,
+    F: Future,
+    D: FnOnce(Call, &F::Output),
+{
+    CallFuture { inner: WorkFuture::new(future, call), end: Some(end) }
 }
 
 impl Call {
@@ -64,28 +96,42 @@ impl Call {
     {
         capture(self, future)
     }
-}
 
-pin_project! {
-    /// A future that is a call. See [`capture`].
-    #[must_use = "futures do nothing unless they are polled"]
-    pub struct CallFuture<B: BeginCall, F: Future> {
-        #[pin]
-        inner: WorkFuture<B, F>,
-        end: fn(Call, &F::Output),
+    /// Runs a future as the rest of this call, and ends it by its output: [`capture_with`] for a call that has begun.
+    pub fn run_with<F, D>(self, future: F, end: D) -> CallFuture<Self, F, D>
+    where
+        F: Future,
+        D: FnOnce(Self, &F::Output),
+    {
+        capture_with(self, future, end)
     }
 }
 
-impl<B: BeginCall, F: Future> Future for CallFuture<B, F> {
+pin_project! {
+    /// A future that is a call. See [`capture`] and [`capture_with`].
+    #[must_use = "futures do nothing unless they are polled"]
+    pub struct CallFuture<B: BeginCall, F: Future, D = fn(Call, &<F as Future>::Output)> {
+        #[pin]
+        inner: WorkFuture<B, F>,
+        // Taken when there is an output.
+        end: Option<D>,
+    }
+}
+
+impl<B: BeginCall, F: Future, D: FnOnce(Call, &F::Output)> Future for CallFuture<B, F, D> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        this.inner.poll_with(cx, *this.end)
+        this.inner.poll_with(cx, |call, output| {
+            if let Some(end) = this.end.take() {
+                end(call, output);
+            }
+        })
     }
 }
 
-impl<B: BeginCall, F: Future> fmt::Debug for CallFuture<B, F> {
+impl<B: BeginCall, F: Future, D> fmt::Debug for CallFuture<B, F, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CallFuture").finish_non_exhaustive()
     }

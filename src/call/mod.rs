@@ -75,7 +75,7 @@ pub use self::{
     builder::CallBuilder,
     current::{count_attempt, is_current},
     failure::Failure,
-    future::{BeginCall, CallFuture, capture},
+    future::{BeginCall, CallFuture, capture, capture_with},
     missing_context::MissingContext,
     running::Call,
 };

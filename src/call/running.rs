@@ -116,6 +116,7 @@ impl Call {
     /// headers announce.
     ///
     /// [`follow`](Self::follow) does this and more for a response whose body can be wrapped.
+    #[expect(clippy::must_use_candidate, reason = "what it is for is what it records")]
     pub fn respond(&self, status: http::StatusCode, headers: &HeaderMap) -> Option<u64> {
         self.set_status(status.as_u16(), Class::of_status(status.as_u16()));
         let head = ResponseHead::of(headers);
@@ -158,8 +159,8 @@ impl Call {
         result
     }
 
-    /// Ends the call as its result says.
-    pub(super) fn end_with<T, E: AsError<K>, K>(self, result: &Result<T, E>) {
+    /// Ends the call by its result: [`end`](Self::end) or [`fail`](Self::fail).
+    pub fn end_with<T, E: AsError<K>, K>(self, result: &Result<T, E>) {
         match result {
             Ok(_) => self.end(),
             Err(error) => self.fail(error),

@@ -33,6 +33,15 @@ fn a_root_alone_names_the_trace_and_neither_a_parent_nor_a_decision() {
 }
 
 #[test]
+fn a_message_has_it_as_bytes() {
+    let text = format!("{ROOT};Parent=53995c3f42cd8ad8;Sampled=1");
+    assert_eq!(TraceHeader::try_from(text.as_bytes()).unwrap(), text.parse().unwrap());
+    for damaged in [&b""[..], b"\xff\xfe", b"Root=\x00", &[ROOT.as_bytes(), b"\xff"].concat()] {
+        assert_eq!(TraceHeader::try_from(damaged), Err(ParseTraceHeaderError), "{damaged:?}");
+    }
+}
+
+#[test]
 fn broken_elements_are_left_out_and_only_a_broken_root_costs_the_header() {
     assert_understood([
         (

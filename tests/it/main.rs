@@ -6,6 +6,7 @@ mod support;
 
 mod annotations;
 mod aws;
+mod call;
 mod calls;
 mod capture;
 mod causes;
