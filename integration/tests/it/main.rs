@@ -4,9 +4,12 @@
 mod aws;
 mod grpc;
 mod queue;
+mod redis;
 mod sea_orm;
 mod sql;
 mod sqlx_bridge;
 #[expect(dead_code, reason = "these tests need a part of it only")]
 #[path = "../../../tests/it/support/mod.rs"]
 mod support;
+mod topics;
+mod tree;
