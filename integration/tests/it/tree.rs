@@ -68,7 +68,8 @@ pub(crate) fn line(entity: EntityDocument<'_>, all: &[EntityDocument<'_>]) -> St
     }
     for exception in entity.exceptions() {
         let remote = if exception.remote() { "remote " } else { "" };
-        line += &format!(" | {remote}{}: {}", exception.type_name(), exception.message());
+        let message = exception.message().replace('\n', " ");
+        line += &format!(" | {remote}{}: {message}", exception.type_name());
     }
     line
 }
