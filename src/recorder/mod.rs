@@ -1,6 +1,6 @@
 //! The recorder: owns the sampling strategy, the emitter and what all segments have in common.
 //!
-//! In: requests and other work that begins. Out: [`Segment`]s, recorded or not; their documents; and
+//! In: requests and other work that begins. Out: [`Segment`](crate::Segment)s, recorded or not; their documents; and
 //! [statistics](Recorder::stats) of everything, also of what was dropped.
 //!
 //! ```

@@ -21,8 +21,9 @@ use crate::{
 /// It is to a query what [`capture`](crate::capture) is to other work: with [`FutureExt::in_subsegment`] it shares when
 /// the subsegment begins and closes, and what becomes of a panic and of a future that is dropped.
 ///
-/// The first argument is a [`Sql`] by reference, or [one with a statement](Sql::statement).
+/// The first argument is a [`Sql`] by reference, or [one with a statement](crate::Sql::statement).
 ///
+/// [`Sql`]: crate::Sql
 /// [`FutureExt::in_subsegment`]: crate::FutureExt::in_subsegment
 pub fn capture_sql<'a, F, T, E, K>(statement: impl Into<Statement<'a>>, future: F) -> CaptureSql<'a, F>
 where

@@ -14,7 +14,7 @@ use crate::{
 impl Sql {
     /// Returns a query with this text.
     ///
-    /// It is looked at only if it is going to be recorded: see [the module](super::sql). Of a text beyond 16 KiB the
+    /// It is looked at only if it is going to be recorded: see [the module](crate::client::sql). Of a text beyond 16 KiB the
     /// beginning is looked at, and 4,000 characters are recorded.
     #[must_use]
     pub fn statement<'a>(&'a self, text: &'a str) -> Statement<'a> {
