@@ -10,7 +10,7 @@ use tower_xray::{
     FutureExt, Recorder,
     call::{self, Call, Class, Failure},
     current,
-    document::SegmentDocument,
+    document::{ExceptionDocument, SegmentDocument},
     sampling::SampleNone,
 };
 
@@ -55,9 +55,9 @@ async fn a_call_ends_by_an_output_that_is_no_result() {
     })
     .await;
     assert_eq!(answers, (Some(1), None));
-    assert_eq!(outline(&[document.clone()]), ["shop(cache cache?[NIL: there is nothing])"]);
+    assert_eq!(outline(std::slice::from_ref(&document)), ["shop(cache cache?[NIL: there is nothing])"]);
     let failed = document.subsegments().nth(1).unwrap();
-    assert!(failed.exceptions().all(|exception| exception.remote()));
+    assert!(failed.exceptions().all(ExceptionDocument::remote));
 }
 
 #[tokio::test]
@@ -122,7 +122,10 @@ async fn a_call_has_its_annotations_from_the_beginning() {
     let annotations = [("operation", "GET".into()), ("commands", 3.into()), ("ratio", f64::NAN.into())];
     let (recorder, documents) = recorder();
     let segment = recorder.begin_segment("shop");
-    let get = async { Ok::<_, Refused>(current().add_annotation("operation", "MGET")) };
+    let get = async {
+        current().add_annotation("operation", "MGET");
+        Ok::<_, Refused>(())
+    };
     call::capture(Call::builder("cache").annotations(&annotations), get).in_entity(&segment).await.unwrap();
     segment.close();
     let document = documents.take_one();
@@ -146,7 +149,7 @@ fn a_failure_of_local_work_may_be_that_of_another_service_and_the_reverse() {
     }
     segment.close();
     let document = documents.take_one();
-    let remote: Vec<_> = document.subsegments().map(|call| call.exceptions().all(|error| error.remote())).collect();
+    let remote: Vec<_> = document.subsegments().map(|call| call.exceptions().all(ExceptionDocument::remote)).collect();
     assert_eq!(remote, [false, true, true, false]);
 }
 
