@@ -103,7 +103,7 @@ impl<'a> CallBuilder<'a> {
     }
 
     /// Sets fields of the object `sql`, such as [`SqlField::DatabaseType`], by which X-Ray draws the node as a database.
-    /// Empty values are left out.
+    /// Empty values are left out, and so is a field that is there already.
     ///
     /// A query text is recorded as it is: take the literals out of it, or use [`Sql`](crate::Sql).
     pub const fn sql(mut self, fields: &'a [(SqlField, &'a str)]) -> Self {
@@ -124,7 +124,7 @@ impl<'a> CallBuilder<'a> {
     /// use tower_xray::{call::Call, document::SqlField};
     ///
     /// let annotations = [("operation", "GET".into()), ("commands", 1.into())];
-    /// let call = Call::builder("cache.internal").sql(SqlField::DatabaseType, "Redis").annotations(&annotations);
+    /// let call = Call::builder("cache.internal").sql(&[(SqlField::DatabaseType, "Redis")]).annotations(&annotations);
     /// # call.begin().end();
     /// ```
     pub const fn annotations(mut self, annotations: &'a [(&'a str, AnnotationValue<'a>)]) -> Self {
@@ -132,7 +132,7 @@ impl<'a> CallBuilder<'a> {
         self
     }
 
-    /// Sets texts that no error of this call may repeat: passwords, tokens. Longer ones come first.
+    /// Sets texts that no error of this call may repeat: passwords, tokens.
     pub const fn redact(mut self, secrets: &'a Arc<[String]>) -> Self {
         self.secrets = Some(secrets);
         self
@@ -165,6 +165,7 @@ impl<'a> CallBuilder<'a> {
         // X-Ray knows a callee by its host, whatever it speaks; a tonic channel keeps that to itself.
         let known = self.name.or(target.and_then(|target| target.authority));
         let name = known.or(route.map(|route| route.service)).unwrap_or("unknown");
+        let mut refused = 0;
         let subsegment = caller.begin_subsegment_ago(name, self.ago, |tree, index| {
             tree.node_mut(index).namespace = self.namespace;
             if let (Some(http), Some(target)) = (self.http, target) {
@@ -178,21 +179,23 @@ impl<'a> CallBuilder<'a> {
             if let Some(route) = route {
                 tree.annotate(index, "route", &route.path.into());
             }
-            self.describe(tree, index);
+            refused = self.describe(tree, index);
         });
+        (0..refused).for_each(|_| subsegment.refuse());
         for (key, value) in self.annotations {
             subsegment.add_annotation(key, value.clone());
         }
         Call::new(subsegment).with_secrets(self.secrets, self.http.map(|http| http.uri))
     }
 
-    fn describe(&self, tree: &mut Tree, index: Index) {
-        for (key, value) in self.aws {
-            tree.add_aws(index, key, (*value).into());
+    /// Adds the fields of `sql` and `aws`; how many of the latter are refused.
+    fn describe(&self, tree: &mut Tree, index: Index) -> usize {
+        for (place, (field, value)) in self.sql.iter().enumerate() {
+            if self.sql[..place].iter().all(|(earlier, _)| earlier != field) {
+                tree.add_sql(index, *field, value);
+            }
         }
-        for (field, value) in self.sql {
-            tree.add_sql(index, *field, value);
-        }
+        self.aws.iter().filter(|(key, value)| !tree.add_aws(index, key, (*value).into())).count()
     }
 }
 

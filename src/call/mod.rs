@@ -25,7 +25,7 @@
 //! impl Cache {
 //!     fn call<'a>(&'a self, annotations: &'a [(&'a str, AnnotationValue<'a>)]) -> CallBuilder<'a> {
 //!         Call::builder(&self.host) // a node of the service map
-//!             .sql(SqlField::DatabaseType, "Redis") // which is drawn as a database
+//!             .sql(&[(SqlField::DatabaseType, "Redis")]) // which is drawn as a database
 //!             .annotations(annotations)
 //!             .redact(&self.secrets) // errors do not repeat the password
 //!             .missing_context(&self.missing_context)

@@ -105,6 +105,13 @@ impl Entity {
         self.update(|node| node.namespace = None);
     }
 
+    /// Counts a detail that was refused.
+    pub(crate) fn refuse(&self) {
+        if let State::Recorded { recording, .. } = &self.0 {
+            recording.refuse();
+        }
+    }
+
     /// Whether a panic of the thread that drops it is its own.
     pub(crate) fn is_to_blame(&self) -> bool {
         let State::Recorded { recording, index, id } = &self.0 else { return false };

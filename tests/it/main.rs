@@ -7,7 +7,6 @@ mod support;
 mod annotations;
 mod aws;
 mod call;
-mod calls;
 mod capture;
 mod causes;
 mod centralized;

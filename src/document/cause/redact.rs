@@ -2,7 +2,10 @@
 //!
 //! In: the text of an error, however long. Out: as much of it as X-Ray takes, in which URLs have lost what may be secret.
 
-use std::fmt::{self, Write};
+use std::{
+    cmp::Reverse,
+    fmt::{self, Write},
+};
 
 use crate::document::{limits::MAX_VALUE, text::truncate};
 
@@ -28,6 +31,9 @@ pub(crate) fn message(text: impl fmt::Display) -> String {
 pub(super) fn redact_secrets(message: &mut String, secrets: &[String]) {
     // A message that was truncated may end within a secret.
     let is_truncated = message.chars().count() == MAX_VALUE;
+    let mut secrets: Vec<&str> = secrets.iter().map(String::as_str).filter(|secret| !secret.is_empty()).collect();
+    // One may be a part of another.
+    secrets.sort_unstable_by_key(|secret| Reverse(secret.len()));
     for secret in secrets {
         *message = message.replace(secret, "");
         let part = |(end, _): &(usize, char)| message.ends_with(&secret[..*end]);

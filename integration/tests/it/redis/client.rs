@@ -93,7 +93,7 @@ impl Client {
 impl Server {
     fn call<'a>(&'a self, annotations: &'a [(&'a str, AnnotationValue<'a>)]) -> CallBuilder<'a> {
         Call::builder(&self.name)
-            .sql(SqlField::DatabaseType, "Redis")
+            .sql(&[(SqlField::DatabaseType, "Redis")])
             .annotations(annotations)
             .redact(&self.secrets)
             .missing_context(&self.missing_context)

@@ -1,4 +1,4 @@
-//! Calls by the public API, as an integration makes them.
+//! What is recorded of calls.
 
 use std::{error::Error, fmt, io, sync::Arc, time::Duration};
 
@@ -102,7 +102,7 @@ fn an_error_is_a_remote_fault_with_its_chain_and_without_secrets() {
     let secrets: Arc<[String]> = ["hunter2".to_owned()].into();
     let call = recorded(|segment| cache().redact(&secrets).begin_in(segment).fail(&unavailable()));
     let exceptions = json!([
-        { "type": "it::calls::Unavailable", "message": "redis://cache/ is not available", "remote": true },
+        { "type": "it::call::recorded::Unavailable", "message": "redis://cache/ is not available", "remote": true },
         { "type": "Custom", "message": " is wrong", "remote": true },
     ]);
     assert_eq!(
@@ -295,4 +295,26 @@ fn headers_that_are_full_stay_as_they_are() {
     let len = headers.len();
     cache().begin_in(&recorder.begin_segment("orders")).write_header(&mut headers);
     assert_eq!(headers.len(), len);
+}
+
+#[test]
+fn secrets_are_redacted_whatever_their_order_and_an_empty_one_is_none() {
+    let secrets: Arc<[String]> = ["", "sesame", "open sesame"].map(str::to_owned).into();
+    let failure = || Failure::new("ERR", "wrong password: open sesame, not sesame");
+    let call = recorded(|segment| cache().redact(&secrets).begin_in(segment).fail_with(failure));
+    assert_eq!(call["cause"]["exceptions"][0]["message"], "wrong password: , not ");
+}
+
+#[test]
+fn fields_are_there_once_and_what_is_refused_is_counted() {
+    let (recorder, documents) = recorder();
+    let segment = recorder.begin_segment("orders");
+    let sql = [(SqlField::User, "shop"), (SqlField::DatabaseType, ""), (SqlField::User, "admin")];
+    let aws = [("retries", "many"), ("operation", "GetItem"), ("operation", "PutItem")];
+    cache().sql(&sql).aws(&aws).begin_in(&segment).end();
+    segment.close();
+    let document: Value = serde_json::from_str(&documents.take_one().to_json()).unwrap();
+    let call = &document["subsegments"][0];
+    assert_eq!([&call["sql"], &call["aws"]], [&json!({ "user": "shop" }), &json!({ "operation": "PutItem" })]);
+    assert_eq!(recorder.stats().refused, 1);
 }

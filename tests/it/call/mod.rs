@@ -1,0 +1,4 @@
+//! Calls by the public API, as an integration makes them.
+
+mod ended;
+mod recorded;
