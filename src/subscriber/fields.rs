@@ -197,7 +197,9 @@ impl Failure {
     /// Records it; `sql` is the database if it is the failure of a query.
     pub(super) fn record(self, entity: &Entity, sql: Option<&Sql>) {
         match (self.cause, sql) {
-            (Some(cause), Some(sql)) => sql.add_description(entity, cause),
+            (Some(cause), Some(sql)) => {
+                entity.add_cause(|| cause.redact(sql.secrets()).with_remote(!sql.is_in_process()));
+            }
             (Some(cause), None) => entity.add_cause(|| cause),
             (None, _) => {}
         }

@@ -8,7 +8,11 @@ use std::time::Duration;
 use tracing::{Event, Metadata};
 
 use super::fields::{STATEMENT, Value, Visitor};
-use crate::{client::sql::Sql, document::AnnotationValue, entity::Entity};
+use crate::{
+    client::sql::Sql,
+    document::{AnnotationValue, SqlField},
+    entity::Entity,
+};
 
 /// The field by which a span says that it is a query, by the conventions of OpenTelemetry, older and newer.
 pub(super) const SYSTEM: [&str; 2] = ["db.system", "db.system.name"];
@@ -43,7 +47,7 @@ pub(super) fn record_query(sql: &Sql, parent: &Entity, event: &Event<'_>) {
 
 /// Records the text of a query that is a span.
 pub(super) fn add_statement(sql: &Sql, query: &Entity, value: &Value<'_>) {
-    sql.add_statement(query, text(query, value).trim());
+    query.add_sql(SqlField::SanitizedQuery, &sql.statement(text(query, value).trim()).sanitized(query));
 }
 
 /// The text of a statement, if it is going to be recorded.

@@ -8,10 +8,9 @@
 //! password ends tells the kind of the database only.
 
 use super::kind::Kind;
-use crate::document::{
-    limits::{MAX_NAME, MAX_STRING},
-    text::truncate,
-};
+/// X-Ray segment documents: characters of a name, and of other strings.
+const MAX_NAME: usize = 200;
+const MAX_STRING: usize = 250;
 
 /// Bytes of a connection string that is looked at. One with a token instead of a password has about 2,000.
 const MAX_LEN: usize = 8 * 1024;
@@ -56,7 +55,7 @@ impl Target {
         for (part, max) in
             [(&mut target.name, MAX_NAME), (&mut target.connection_string, MAX_STRING), (&mut target.user, MAX_STRING)]
         {
-            part.truncate(truncate(part, max).len());
+            part.truncate(fitting(part, max));
         }
         let told = [&target.name, &target.user];
         target.secrets.retain(|secret| !secret.is_empty() && !told.contains(&secret));
@@ -113,7 +112,7 @@ impl Target {
         let at = if user.is_empty() { "" } else { "@" };
         let url = format!("{scheme}://{user}{at}{}{path}", address.text);
         let is_whole = !address.host.is_empty() && !path.trim_matches('/').is_empty();
-        if is_whole && truncate(&url, MAX_STRING).len() == url.len() {
+        if is_whole && fitting(&url, MAX_STRING) == url.len() {
             self.url = url;
         } else {
             self.connection_string = url;
@@ -311,6 +310,11 @@ impl<'a> Address<'a> {
         let first = hosts.next()??;
         hosts.all(|host| host.is_some()).then_some(first)
     }
+}
+
+/// The bytes of at most so many characters.
+fn fitting(text: &str, max: usize) -> usize {
+    text.char_indices().nth(max).map_or(text.len(), |(end, _)| end)
 }
 
 fn fill(place: &mut String, value: &str) {

@@ -5,8 +5,6 @@
 use std::{fmt, sync::Arc};
 
 use super::{connection_string::Target, kind::Kind};
-#[cfg(feature = "tracing-subscriber")]
-use crate::{document::Description, entity::Entity};
 
 /// A database, as its queries are recorded. Made once; a clone is another handle to the same.
 ///
@@ -78,23 +76,20 @@ impl Sql {
         &self.0
     }
 
+    /// What no error of a query may repeat.
     #[cfg(feature = "tracing-subscriber")]
-    fn is_in_process(&self) -> bool {
+    pub(crate) fn secrets(&self) -> &[String] {
+        &self.0.secrets
+    }
+
+    /// Whether a query is local work, of a database within the process.
+    pub(crate) fn is_in_process(&self) -> bool {
         self.0.target.kind.is_some_and(Kind::is_in_process)
     }
 
     fn with(mut self, change: impl FnOnce(&mut Database)) -> Self {
         change(Arc::make_mut(&mut self.0));
         self
-    }
-}
-
-/// For queries that spans and events tell of.
-#[cfg(feature = "tracing-subscriber")]
-impl Sql {
-    /// Records an error that is known by its description.
-    pub(crate) fn add_description(&self, entity: &Entity, description: Description) {
-        entity.add_cause(|| description.redact(&self.0.secrets).with_remote(!self.is_in_process()));
     }
 }
 

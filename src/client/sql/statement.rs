@@ -22,15 +22,6 @@ impl Sql {
     }
 }
 
-/// For queries that spans and events tell of.
-#[cfg(feature = "tracing-subscriber")]
-impl Sql {
-    /// Records the text of a query that has begun already, if it is to be recorded.
-    pub(crate) fn add_statement(&self, entity: &Entity, text: &str) {
-        entity.add_sql(SqlField::SanitizedQuery, &self.statement(text).sanitized(entity));
-    }
-}
-
 /// A query of a database. See [`Sql::statement`].
 #[derive(Clone, Copy)]
 pub struct Statement<'a> {
@@ -72,7 +63,7 @@ impl Statement<'_> {
 
     /// The text without its literals, if it is to be recorded.
     #[cfg(feature = "sqlparser")]
-    fn sanitized(&self, parent: &Entity) -> String {
+    pub(crate) fn sanitized(&self, parent: &Entity) -> String {
         let Some(kind) = self.sql.database().target.kind.filter(|_| parent.records_sql_statements()) else {
             return String::new();
         };
@@ -80,7 +71,7 @@ impl Statement<'_> {
     }
 
     #[cfg(not(feature = "sqlparser"))]
-    fn sanitized(&self, _: &Entity) -> String {
+    pub(crate) fn sanitized(&self, _: &Entity) -> String {
         String::new()
     }
 }
@@ -116,10 +107,7 @@ impl BeginCall for Statement<'_> {
             (SqlField::SanitizedQuery, &sanitized),
         ];
         let call = call.began_ago(self.ago).redact(secrets).sql(&fields);
-        match target.kind {
-            Some(kind) if kind.is_in_process() => call.local().begin_in(caller),
-            _ => call.begin_in(caller),
-        }
+        if self.sql.is_in_process() { call.local().begin_in(caller) } else { call.begin_in(caller) }
     }
 }
 
