@@ -103,7 +103,7 @@ impl<'a> CallBuilder<'a> {
     }
 
     /// Sets fields of the object `sql`, such as [`SqlField::DatabaseType`], by which X-Ray draws the node as a database.
-    /// Empty values are left out, and so is a field that is there already.
+    /// Empty values are left out, and so is a field that has a value already.
     ///
     /// A query text is recorded as it is: take the literals out of it, or use [`Sql`](crate::Sql).
     pub const fn sql(mut self, fields: &'a [(SqlField, &'a str)]) -> Self {
@@ -190,10 +190,13 @@ impl<'a> CallBuilder<'a> {
 
     /// Adds the fields of `sql` and `aws`; how many of the latter are refused.
     fn describe(&self, tree: &mut Tree, index: Index) -> usize {
-        for (place, (field, value)) in self.sql.iter().enumerate() {
-            if self.sql[..place].iter().all(|(earlier, _)| earlier != field) {
+        let mut known = 0_u32;
+        for (field, value) in self.sql.iter().filter(|(_, value)| !value.is_empty()) {
+            let bit = 1 << *field as u32;
+            if known & bit == 0 {
                 tree.add_sql(index, *field, value);
             }
+            known |= bit;
         }
         self.aws.iter().filter(|(key, value)| !tree.add_aws(index, key, (*value).into())).count()
     }

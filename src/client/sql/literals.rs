@@ -13,10 +13,10 @@ use sqlparser::{
     tokenizer::{Token, TokenWithSpan, Tokenizer, Word},
 };
 
+use super::kind::Kind;
+
 /// Characters of a statement that are recorded.
 const MAX_STATEMENT: usize = 4_000;
-
-use super::kind::Kind;
 /// Bytes of a text that are looked at.
 pub(in crate::client) const MAX_READ: usize = 16 * 1024;
 
