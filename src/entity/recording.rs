@@ -269,14 +269,20 @@ impl Recording {
         let own = (tree.parent(index) == NONE).then(|| tree.detach(index));
         let excess = tree.detach_excess();
         drop(tree);
-        let closed = own.into_iter().map(|own| (own, kind));
-        for (tree, kind) in closed.chain(excess.into_iter().map(|subsegment| (subsegment, Kind::Subsegment))) {
-            if self.emission() == Emission::Emitted {
-                emit(self.document(tree, kind));
-            } else {
-                // What piles up before the segment is decided about cannot wait for that.
-                tree.recycle();
-            }
+        if let Some(own) = own {
+            self.hand_over(own, kind, &mut emit);
+        }
+        for subsegment in excess {
+            self.hand_over(subsegment, Kind::Subsegment, &mut emit);
+        }
+    }
+
+    fn hand_over(&self, tree: Tree, kind: Kind, emit: &mut impl FnMut(SegmentDocument)) {
+        if self.emission() == Emission::Emitted {
+            emit(self.document(tree, kind));
+        } else {
+            // What piles up before the segment is decided about cannot wait for that.
+            tree.recycle();
         }
     }
 
