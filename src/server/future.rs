@@ -50,16 +50,17 @@ where
             let response = ready!(this.inner.poll(cx));
             return Poll::Ready(response.map(|response| response.map(|body| ResponseBody::new(body, None))));
         };
-        let result = ready!(exchange.enter(|| this.inner.poll(cx)));
-        if let Err(error) = &result {
-            exchange.fail(|| Description::of_error(error.as_error(), E::type_name(), false));
-        }
-        let mut exchange = this.exchange.take();
-        Poll::Ready(result.map(|mut response| {
-            if let Some(exchange) = &mut exchange {
+        Poll::Ready(match ready!(exchange.enter(|| this.inner.poll(cx))) {
+            Ok(mut response) => {
                 exchange.respond(&mut response);
+                // It moves once, and only if it goes on.
+                let following = if exchange.is_over() { None } else { this.exchange.take() };
+                Ok(response.map(|body| ResponseBody::new(body, following)))
             }
-            response.map(|body| ResponseBody::new(body, exchange.filter(|exchange| !exchange.is_over())))
-        }))
+            Err(error) => {
+                exchange.fail(|| Description::of_error(error.as_error(), E::type_name(), false));
+                Err(error)
+            }
+        })
     }
 }
