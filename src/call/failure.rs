@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Why a call has failed: exceptions, and how they count. See [`Call::fail_with`](super::Call::fail_with).
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use]
 pub struct Failure {
     pub(super) description: Description,
@@ -63,5 +63,12 @@ impl Failure {
     pub fn remote(mut self) -> Self {
         self.remote = Some(true);
         self
+    }
+}
+
+impl fmt::Debug for Failure {
+    /// Without messages: what is secret in them is known to the call only.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Failure").field("class", &self.class).field("is_local", &self.is_local).finish_non_exhaustive()
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! In: what is learned of a call that has begun, and how it ends. Out: its subsegment, closed once.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, Uri};
 
@@ -22,7 +22,7 @@ use crate::{
 /// It ends with [`end`](Self::end), [`fail`](Self::fail) or [`cancel`](Self::cancel). One that is dropped was abandoned,
 /// which is the same as cancelled. Where nothing is recorded, all of this does nothing, and
 /// [`write_header`](Self::write_header) still writes the decision that has been made.
-#[derive(Debug, Default)]
+#[derive(Default)]
 #[must_use = "a call that is dropped was cancelled"]
 pub struct Call {
     running: Running,
@@ -30,7 +30,7 @@ pub struct Call {
 }
 
 /// What errors must not repeat. It is small, because it moves with the call.
-#[derive(Debug, Default)]
+#[derive(Default)]
 enum Secrets {
     #[default]
     None,
@@ -224,6 +224,13 @@ impl Work for Call {
         let Some(subsegment) = self.running.end() else { return };
         subsegment.add_cause(|| self.redact(describe()));
         subsegment.set_fault();
+    }
+}
+
+impl fmt::Debug for Call {
+    /// Without what errors must not repeat.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").field("entity", &self.entity()).finish_non_exhaustive()
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::{error::Error, fmt, io, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http_body_util::Full;
 use serde_json::{Value, json};
 use tower_xray::{
     Entity, FutureExt, Recorder, TraceHeader,
@@ -317,4 +319,30 @@ fn fields_are_there_once_and_what_is_refused_is_counted() {
     let call = &document["subsegments"][0];
     assert_eq!([&call["sql"], &call["aws"]], [&json!({ "user": "shop" }), &json!({ "operation": "PutItem" })]);
     assert_eq!(recorder.stats().refused, 1);
+}
+
+/// What is asked of a service whose secrets are known to the call.
+fn secretive(caller: &Entity, request: CallBuilder<'_>) -> Call {
+    let secrets: Arc<[String]> = ["hunter2".to_owned()].into();
+    request.redact(&secrets).begin_in(caller)
+}
+
+#[tokio::test]
+async fn debug_output_of_calls_tells_no_secret() {
+    let (recorder, documents) = recorder();
+    let segment = recorder.begin_segment("orders");
+    let (uri, headers) = ("https://app:hunter2@pricing.internal/quote?key=hunter2".parse().unwrap(), HeaderMap::new());
+    let request = Call::http(&Method::GET, &uri, &headers);
+    let with_url = request.begin_in(&segment);
+    let with_texts = secretive(&segment, cache());
+    let with_both = secretive(&segment, request);
+    let failure = Failure::new("WRONGPASS", "hunter2 is wrong").class(Class::Error);
+    let all = format!("{request:?} {with_url:?} {with_texts:?} {with_both:?} {failure:?}");
+    let response = with_url.follow(Response::new(Full::new(Bytes::from_static(b"an order"))));
+    let all = format!("{all} {:?} {:?}", response.body(), with_texts.run(async { Ok::<_, io::Error>(()) }));
+    assert!(all.contains("Error"), "how a failure counts: {all}");
+    assert!(!all.contains("hunter2"), "{all}");
+    drop((response, with_both));
+    segment.close();
+    documents.take_one();
 }
