@@ -346,3 +346,13 @@ async fn debug_output_of_calls_tells_no_secret() {
     segment.close();
     documents.take_one();
 }
+
+#[test]
+fn secrets_that_are_part_of_others_leave_nothing_of_them() {
+    let (uri, headers) = ("/quote?token=abc&key=hunter2".parse().unwrap(), HeaderMap::new());
+    let call = recorded(|segment| {
+        let error = io::Error::other("no answer to /quote?token=abc&key=hunter2");
+        secretive(segment, Call::http(&Method::GET, &uri, &headers)).fail(&error);
+    });
+    assert_eq!(call["cause"]["exceptions"][0]["message"], "no answer to /quote");
+}
