@@ -3,7 +3,7 @@
 //! In: a part of the work, such as one poll of a future. Out: its result. A panic closes what the work is about, as a
 //! fault, before it goes on.
 
-use std::{any::Any, panic};
+use std::{any::Any, panic, thread};
 
 use tracing::Span;
 
@@ -56,9 +56,15 @@ impl Running {
     }
 
     /// The work has ended; the subsegment closes when it is dropped.
+    ///
+    /// A panic of the work itself has been recorded. If there is another one, it is not the work's.
     #[inline]
     pub(crate) fn end(&mut self) -> Option<Subsegment> {
-        self.0.take()
+        let subsegment = self.0.take()?;
+        if thread::panicking() {
+            subsegment.absolve();
+        }
+        Some(subsegment)
     }
 
     /// The work has ended; an error is its fault and cause.
@@ -85,7 +91,7 @@ impl Work for Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if let Some(subsegment) = self.end() {
-            subsegment.cancel();
+            subsegment.add_annotation("cancelled", true);
         }
     }
 }

@@ -17,6 +17,7 @@ mod document;
 mod emitters;
 mod environment;
 mod faults;
+mod follow;
 mod header;
 mod id;
 mod in_progress;

@@ -93,7 +93,7 @@ pub(crate) struct Node {
     pub(crate) state: State,
     pub(crate) namespace: Option<Namespace>,
     pub(crate) flags: Flags,
-    /// A panic of its thread is not its own: it began during the panic, or was abandoned because of it.
+    /// A panic of its thread is not its own: it began during the panic, or its work has ended by itself.
     pub(crate) is_blameless: bool,
     /// Microseconds since the epoch.
     pub(crate) start: u64,

@@ -356,3 +356,32 @@ fn secrets_that_are_part_of_others_leave_nothing_of_them() {
     });
     assert_eq!(call["cause"]["exceptions"][0]["message"], "no answer to /quote");
 }
+
+#[test]
+fn a_call_that_ends_while_its_thread_panics_for_something_else_is_no_fault() {
+    struct EndOnDrop(Option<Call>, fn(Call));
+
+    impl Drop for EndOnDrop {
+        fn drop(&mut self) {
+            self.0.take().map(self.1);
+        }
+    }
+
+    let ends: [(fn(Call), Option<&Value>, usize); 3] = [
+        (Call::end, None, 0),
+        (|call| call.fail(&unavailable()), Some(&json!(true)), 2),
+        (|call| call.set_status(204, Class::Ok), None, 0),
+    ];
+    for (end, fault, exceptions) in ends {
+        let call = recorded(|segment| {
+            let call = cache().begin_in(segment);
+            let work = std::panic::AssertUnwindSafe(|| {
+                let _end = EndOnDrop(Some(call), end);
+                panic!("nothing to do with the cache");
+            });
+            std::panic::catch_unwind::<_, ()>(work).unwrap_err();
+        });
+        let described = call["cause"]["exceptions"].as_array().map_or(0, Vec::len);
+        assert_eq!((call.get("fault"), described), (fault, exceptions), "{call}");
+    }
+}
