@@ -139,7 +139,7 @@ impl<F: Future> Future for CaptureFuture<F> {
 
 /// Begins the work that a future does.
 pub(crate) trait BeginWork {
-    type Work: Work;
+    type Work: Default + Work;
 
     /// Begins it as part of this entity; it is asked once.
     fn begin(&mut self, parent: &Entity) -> Self::Work;
@@ -157,18 +157,19 @@ pin_project! {
     /// A future that is work with a subsegment, from its first poll to its end.
     #[derive(Debug)]
     pub(crate) struct WorkFuture<B: BeginWork, F> {
+        // Dropped first: what it drops is part of the work.
+        #[pin]
+        future: F,
         begin: B,
         work: Option<B::Work>,
         parent: Entity,
-        #[pin]
-        future: F,
     }
 }
 
 impl<B: BeginWork, F: Future> WorkFuture<B, F> {
     /// A part of the entity that is current now, or at its first poll.
     pub(crate) fn new(future: F, begin: B) -> Self {
-        Self { begin, work: None, parent: current(), future }
+        Self { future, begin, work: None, parent: current() }
     }
 
     /// Polls, and ends the work as its output says.
@@ -183,9 +184,8 @@ impl<B: BeginWork, F: Future> WorkFuture<B, F> {
             if this.parent.is_none() { this.begin.begin(&current()) } else { this.begin.begin(this.parent) }
         });
         let output = ready!(work.enter(|| this.future.poll(cx)));
-        if let Some(work) = this.work.take() {
-            end(work, &output);
-        }
+        // What is left in its place has ended, so that another poll begins nothing.
+        end(std::mem::take(work), &output);
         Poll::Ready(output)
     }
 }

@@ -250,3 +250,36 @@ async fn work_that_is_dropped_before_its_end_is_annotated() {
     let cancelled: Vec<_> = document.subsegments().map(|child| (child.name(), child.annotation("cancelled"))).collect();
     assert_eq!(cancelled, [("never", Some(true.into())), ("at once", None)]);
 }
+
+#[tokio::test]
+async fn what_dropped_work_drops_is_part_of_it_still() {
+    struct SayOnDrop(Entity);
+
+    impl Drop for SayOnDrop {
+        fn drop(&mut self) {
+            self.0.add_annotation("dropped", "in time");
+            self.0.begin_subsegment("tidy up").close();
+        }
+    }
+
+    let (recorder, documents) = recorder();
+    let work = async {
+        let never = async {
+            let _say = SayOnDrop(current());
+            pending::<Result<(), Infallible>>().await
+        };
+        tokio::select! {
+            biased;
+            _ = capture("never", never) => unreachable!(),
+            () = ready(()) => {}
+        }
+    };
+    in_segment(&recorder, work).await;
+    assert_eq!(recorder.stats().refused, 0);
+    let document = documents.take_one();
+    let never = document.subsegments().next().unwrap();
+    assert_eq!(never.annotation("dropped"), Some("in time".into()));
+    assert_eq!(never.annotation("cancelled"), Some(true.into()));
+    let below = never.subsegments().next().unwrap();
+    assert!(below.end_time() <= never.end_time(), "{document}");
+}

@@ -1,6 +1,6 @@
 //! What is recorded of calls.
 
-use std::{error::Error, fmt, io, sync::Arc, time::Duration};
+use std::{error::Error, fmt, future::poll_fn, io, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
@@ -384,4 +384,27 @@ fn a_call_that_ends_while_its_thread_panics_for_something_else_is_no_fault() {
         let described = call["cause"]["exceptions"].as_array().map_or(0, Vec::len);
         assert_eq!((call.get("fault"), described), (fault, exceptions), "{call}");
     }
+}
+
+#[tokio::test]
+async fn a_future_that_is_polled_after_its_end_begins_nothing_anew() {
+    let (recorder, documents) = recorder();
+    let segment = recorder.begin_segment("orders");
+    async {
+        let ready = || poll_fn(|_| Poll::Ready(Ok::<_, io::Error>(())));
+        let mut call = pin!(call::capture(cache(), ready()));
+        let mut captured = pin!(tower_xray::capture("captured", ready()));
+        let mut plain = pin!(ready().in_subsegment("plain"));
+        for _ in 0..2 {
+            call.as_mut().await.unwrap();
+            captured.as_mut().await.unwrap();
+            plain.as_mut().await.unwrap();
+        }
+    }
+    .in_entity(&segment)
+    .await;
+    segment.close();
+    let document = documents.take_one();
+    let names: Vec<&str> = document.subsegments().map(|subsegment| subsegment.name()).collect();
+    assert_eq!(names, ["cache.internal", "captured", "plain"]);
 }
