@@ -16,8 +16,8 @@ use crate::{document::Description, entity::Work};
 
 /// Observes a body until it is over. Dropping it unfinished means that the rest is not wanted.
 pub(crate) trait BodyObserver: Work {
-    /// Whether the body is the remote side's, so that its errors are, too.
-    const REMOTE: bool;
+    /// Whether the body is that of another service, so that its errors are, too.
+    fn is_remote(&self) -> bool;
 
     /// The body is about to be polled.
     fn on_poll(&mut self);
@@ -57,7 +57,8 @@ where
             frame.is_trailers() || body.is_end_stream()
         }
         Some(Err(error)) => {
-            observing.fail(|| Description::of_opaque(error, W::REMOTE));
+            let remote = observing.is_remote();
+            observing.fail(|| Description::of_opaque(error, remote));
             true
         }
         None => true,

@@ -76,7 +76,9 @@ impl Work for Followed {
 }
 
 impl BodyObserver for Followed {
-    const REMOTE: bool = true;
+    fn is_remote(&self) -> bool {
+        self.entity().is_some_and(Entity::is_call)
+    }
 
     fn on_poll(&mut self) {
         self.wanted = true;

@@ -269,7 +269,9 @@ impl Work for Exchange {
 }
 
 impl BodyObserver for Exchange {
-    const REMOTE: bool = false;
+    fn is_remote(&self) -> bool {
+        false
+    }
 
     fn on_poll(&mut self) {
         if let Some(progress) = &mut self.response {

@@ -10,6 +10,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, header::CONTENT_LENGTH};
 use http_body::{Body, Frame};
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower_xray::{
     Entity,
@@ -63,6 +64,30 @@ fn announced(length: &'static str, body: Frames) -> Response<Frames> {
 
 fn poll(body: &mut Response<ResponseBody<Frames>>) {
     let _ = Pin::new(body.body_mut()).poll_frame(&mut Context::from_waker(Waker::noop()));
+}
+
+#[tokio::test]
+async fn errors_of_a_body_are_the_callees_unless_the_call_is_local_work() {
+    let headers = HeaderMap::new();
+    let call = |local: bool, made_local: bool| {
+        let headers = &headers;
+        async move {
+            let (recorder, documents) = recorder();
+            let segment = recorder.begin_segment("orders");
+            let call = if local { get(headers).local() } else { get(headers) }.begin_in(&segment);
+            let call = if made_local { call.make_local() } else { call };
+            let body = Frames(vec![Err(io::Error::other("it breaks off"))], false);
+            call.follow(Response::new(body)).into_body().collect().await.err().expect("an error");
+            segment.close();
+            let document = documents.take_one();
+            let call = document.subsegments().next().unwrap();
+            let exception = call.exceptions().next().unwrap();
+            (call.fault(), exception.remote())
+        }
+    };
+    assert_eq!(call(false, false).await, (true, true));
+    assert_eq!(call(true, false).await, (true, false));
+    assert_eq!(call(false, true).await, (true, false));
 }
 
 #[test]
