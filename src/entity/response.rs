@@ -9,7 +9,7 @@ use super::{Entity, handle::State};
 use crate::document::{Detail, SqlField};
 use crate::{
     classify::{Class, Flags},
-    document::{Description, Namespace, Node},
+    document::{Description, Node},
     grpc,
 };
 
@@ -89,7 +89,7 @@ impl Entity {
         let State::Recorded { recording, index, id } = &self.0 else { return };
         recording.describe(*index, *id, |tree| {
             let node = tree.node_mut(*index);
-            if node.namespace != Some(Namespace::Remote) {
+            if node.namespace.is_none() {
                 return;
             }
             node.http.attempts = node.http.attempts.saturating_add(1);

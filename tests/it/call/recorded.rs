@@ -358,6 +358,37 @@ fn secrets_that_are_part_of_others_leave_nothing_of_them() {
 }
 
 #[test]
+fn fields_of_aws_that_are_refused_are_counted() {
+    let (recorder, documents) = recorder();
+    let keys: Vec<String> = (0..60).map(|number| format!("key_{number}")).collect();
+    let mut fields: Vec<(&str, &str)> = keys.iter().map(|key| (key.as_str(), "1")).collect();
+    let segment = recorder.begin_segment("orders");
+    cache().namespace(Namespace::Aws).aws(&fields).begin_in(&segment).end();
+    assert_eq!(recorder.stats().refused, 10);
+    fields.truncate(50);
+    cache().namespace(Namespace::Aws).aws(&fields).begin_in(&segment).end();
+    assert_eq!(recorder.stats().refused, 10);
+    segment.close();
+    documents.take_one();
+}
+
+#[test]
+fn attempts_of_a_call_to_aws_are_counted_and_those_of_local_work_are_not() {
+    for (call, attempts) in
+        [(cache(), Some(&json!(2))), (cache().namespace(Namespace::Aws), Some(&json!(2))), (cache().local(), None)]
+    {
+        let told = recorded(|segment| {
+            let mut call = call.begin_in(segment);
+            for _ in 0..2 {
+                call.enter(call::count_attempt);
+            }
+            call.end();
+        });
+        assert_eq!(told.get("annotations").and_then(|annotations| annotations.get("attempts")), attempts, "{told}");
+    }
+}
+
+#[test]
 fn a_call_that_ends_while_its_thread_panics_for_something_else_is_no_fault() {
     struct EndOnDrop(Option<Call>, fn(Call));
 
