@@ -45,6 +45,21 @@ impl Core {
         })
     }
 
+    /// Asks whether the strategy wants to know how requests end; a panic means that it does not.
+    pub(super) fn wants_outcomes(&self) -> bool {
+        panic::catch_unwind(AssertUnwindSafe(|| self.strategy.wants_outcomes())).unwrap_or_else(|_| {
+            self.counters.strategy_panic();
+            false
+        })
+    }
+
+    /// Ends the strategy. A panic of it does not keep documents from being sent.
+    pub(super) fn shut_strategy_down(&self) {
+        if panic::catch_unwind(AssertUnwindSafe(|| self.strategy.shutdown())).is_err() {
+            self.counters.strategy_panic();
+        }
+    }
+
     /// Reports to the strategy how a request has ended.
     pub(super) fn observe(&self, outcome: &Outcome<'_>) {
         if panic::catch_unwind(AssertUnwindSafe(|| self.strategy.observe(outcome))).is_err() {

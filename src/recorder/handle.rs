@@ -64,7 +64,7 @@ impl Recorder {
     ///
     /// The output counts the documents that were left; they are dropped, and counted in the statistics.
     pub fn shutdown(&self, timeout: Duration) -> Flush {
-        self.0.strategy.shutdown();
+        self.0.shut_strategy_down();
         self.0.emitter.shutdown(deadline(timeout))
     }
 
@@ -99,11 +99,11 @@ impl Recorder {
         complete: impl FnOnce(SamplingRequest<'a>) -> SamplingRequest<'a>,
         describe: impl FnOnce(&mut Tree, Index),
     ) -> NewSegment {
-        let Core { capture, clock, ids, counters, strategy, .. } = &*self.0;
+        let Core { capture, clock, ids, counters, .. } = &*self.0;
         let now = clock.since_epoch();
         let of_caller = incoming.as_ref().and_then(|header| header.decision().made());
         let made = decision.or_else(|| of_caller.map(Decision::new));
-        let observed = made.is_none() && strategy.wants_outcomes();
+        let observed = made.is_none() && self.0.wants_outcomes();
         let decision =
             made.unwrap_or_else(|| self.0.decide(&complete(SamplingRequest::new(name, now, ids.fraction()))));
         let sampled = decision.is_sampled();

@@ -36,7 +36,7 @@ pub struct Stats {
     pub dropped: Dropped,
     /// Documents that an emitter of the user's has lost by a panic.
     pub emitter_panics: u64,
-    /// Decisions that a strategy of the user's has failed to make by a panic; they count as "not sampled".
+    /// Panics of a strategy of the user's; a decision that it has failed to make counts as "not sampled".
     pub strategy_panics: u64,
     /// What the sampling strategy has decided, by rule.
     pub sampling: SamplingStats,

@@ -293,4 +293,29 @@ mod a_users {
         assert_eq!((stats.opened, stats.sampled, stats.emitted, stats.strategy_panics), (3, 2, 2, 1));
         assert_eq!(outline(&documents.take()), ["good", "good"]);
     }
+
+    #[test]
+    fn strategy_that_panics_elsewhere_keeps_no_segment_from_being_sent() {
+        struct Panicking;
+
+        impl SamplingStrategy for Panicking {
+            fn decide(&self, _: &SamplingRequest<'_>) -> Decision {
+                Decision::new(true)
+            }
+
+            fn wants_outcomes(&self) -> bool {
+                panic!("no outcomes")
+            }
+
+            fn shutdown(&self) {
+                panic!("no end")
+            }
+        }
+
+        let (recorder, documents) = recorder_with(|builder| builder.sampling(Panicking));
+        recorder.begin_segment("orders").close();
+        assert_eq!(recorder.shutdown(Duration::ZERO).wait(), 0);
+        assert_eq!(recorder.stats().strategy_panics, 2);
+        assert_eq!(outline(&documents.take()), ["orders"]);
+    }
 }
