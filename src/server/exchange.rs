@@ -312,12 +312,13 @@ impl Drop for Exchange {
                 || progress.events && progress.wanted && !thread::panicking()
                 || progress.expected.is_some_and(|expected| progress.sent >= expected)
         };
-        if self.response.is_some_and(ended) {
-            self.on_end();
-        }
+        // The segment says so when it closes, and sampling has to hear it before.
         let panicking = thread::panicking();
         if panicking {
             self.classify(Class::Fault);
+        }
+        if self.response.is_some_and(ended) {
+            self.on_end();
         }
         let Some(segment) = &self.segment else { return };
         match self.response {

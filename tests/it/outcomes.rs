@@ -1,6 +1,7 @@
 //! A strategy hears how the requests end about which it has decided.
 
 use std::{
+    convert::Infallible,
     io,
     sync::{Arc, Mutex},
     time::Duration,
@@ -12,11 +13,14 @@ use axum::{
     http::StatusCode,
     routing::{get as route, post},
 };
-use http::Request;
+use bytes::Bytes;
+use futures_util::{FutureExt, stream::pending};
+use http::{Method, Request, Response};
 use http_body_util::BodyExt;
-use tower::ServiceExt;
+use tower::{Layer, ServiceExt, service_fn};
 use tower_xray::{
     XRayLayer,
+    document::SegmentDocument,
     sampling::{Decision, Outcome, SamplingRequest, SamplingStrategy},
 };
 
@@ -130,5 +134,32 @@ async fn it_hears_nothing_of_what_others_have_decided() {
     for decision in ["0", "1"] {
         let header = format!("Root=1-5759e988-bd862e3fe1be46a994272793;Sampled={decision}");
         assert_eq!(heard(true, "/orders/42", Some(&header)).await, [""; 0]);
+    }
+}
+
+/// A layer outside panics when it has the response, of which all has been sent.
+#[tokio::test]
+async fn it_hears_of_the_panic_that_drops_a_response_as_its_document_does() {
+    for method in [Method::HEAD, Method::GET] {
+        for sampled in [true, false] {
+            let heard = Arc::new(Mutex::new(Vec::new()));
+            let strategy = Listening { sampled, heard: heard.clone() };
+            let (recorder, documents) = recorder_with(|builder| builder.sampling(strategy));
+            let service = XRayLayer::new("orders", recorder).layer(service_fn(async |_: Request<()>| {
+                // Only its headers tell that there is nothing in it.
+                let body = Body::from_stream(pending::<Result<Bytes, Infallible>>());
+                Ok::<_, Infallible>(Response::builder().header("content-length", "0").body(body).unwrap())
+            }));
+            let request = Request::builder().method(&method).body(()).unwrap();
+            let outside = async move {
+                let mut response = service.oneshot(request).await.unwrap();
+                assert!(response.body_mut().frame().now_or_never().is_none());
+                panic!("outside");
+            };
+            assert!(tokio::spawn(outside).await.is_err());
+            let faults: Vec<bool> = documents.take().iter().map(SegmentDocument::fault).collect();
+            assert_eq!(faults, vec![true; usize::from(sampled)]);
+            assert_eq!(*heard.lock().unwrap(), [format!("all {sampled} orders None Some(200) fault")]);
+        }
     }
 }
