@@ -247,10 +247,10 @@ impl<'a> EntityDocument<'a> {
     }
 
     /// Returns what was left out because it would not fit, as the metadata `tower_xray.cut` lists it: `links` or `aws`
-    /// beyond their limits.
+    /// beyond their limits, and `metadata` of which a value was too large.
     ///
-    /// The pieces that [`split`](super::SegmentDocument::split) makes may list more: `stack`, `metadata`, `sql`,
-    /// `annotations`, `exceptions`.
+    /// The pieces that [`split`](super::SegmentDocument::split) makes may list more: `stack`, `sql`, `annotations`,
+    /// `exceptions`.
     pub fn cut(self) -> impl Iterator<Item = &'static str> {
         self.node().cut.parts()
     }

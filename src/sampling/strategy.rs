@@ -8,8 +8,9 @@ use super::{Decision, Outcome, SamplingRequest, SamplingStats};
 
 /// Decides whether a segment is recorded.
 ///
-/// It runs on the request path, so it must not block. A panic is caught, counted
-/// ([`Stats::strategy_panics`](crate::recorder::Stats::strategy_panics)), and means "not sampled".
+/// It runs on the request path, so it must not block. A panic is caught and counted
+/// ([`Stats::strategy_panics`](crate::recorder::Stats::strategy_panics)); one of [`decide`](Self::decide) means "not
+/// sampled". Only [`stats`](Self::stats) is called where a panic is the caller's.
 pub trait SamplingStrategy: Send + Sync {
     /// Decides about one segment.
     fn decide(&self, request: &SamplingRequest<'_>) -> Decision;

@@ -1,4 +1,4 @@
-//! A small client for HTTP/1.1: for central sampling rules, metadata services and emitters.
+//! A small client for HTTP/1.1, by which central sampling rules are fetched.
 //!
 //! In: a request whose URI is a path, and limits. Out: the response with all of its body, or a typed failure. The client
 //! uses no proxy, follows no redirect, judges no status, and keeps one connection. Of its own it adds only the headers

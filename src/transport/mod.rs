@@ -1,6 +1,7 @@
-//! What emitters, sampling and plugins share when they talk to other processes.
+//! What emitters and sampling share when they talk to other processes.
 //!
-//! In: addresses as users write them. Out: hosts and ports. Nothing here knows documents or rules.
+//! In: addresses as users write them, and requests. Out: hosts and ports, and responses. Nothing here knows documents or
+//! rules.
 
 mod daemon_address;
 #[cfg(feature = "centralized-sampling")]
