@@ -69,6 +69,6 @@ impl Failure {
 impl fmt::Debug for Failure {
     /// Without messages: what is secret in them is known to the call only.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Failure").field("class", &self.class).field("is_local", &self.is_local).finish_non_exhaustive()
+        f.debug_struct("Failure").field("class", &self.class).field("remote", &self.remote).finish_non_exhaustive()
     }
 }
