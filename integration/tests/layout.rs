@@ -165,7 +165,7 @@ fn reexports(files: &BTreeMap<Module, File>) -> BTreeMap<Vec<String>, Vec<String
             paths.visit_item_use(item);
             for path in paths.0 {
                 let Some(name) = path.last() else { continue };
-                reexports.insert([module.as_slice(), &[name.clone()]].concat(), absolute(module, &path));
+                reexports.insert([module.as_slice(), std::slice::from_ref(name)].concat(), absolute(module, &path));
             }
         }
     }

@@ -25,7 +25,7 @@ use crate::{
     header::X_AMZN_TRACE_ID,
 };
 
-/// Traces the calls of an AWS SDK client. See the [module documentation](self).
+/// Traces the calls of an AWS SDK client. See the [module documentation](super).
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct XRayInterceptor {

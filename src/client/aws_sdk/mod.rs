@@ -57,7 +57,7 @@
 //! The SDK has no place to enter a context around its work. The current entity is the caller's meanwhile, so a traced HTTP
 //! client below the SDK would record siblings, and overwrite the header: leave it untraced.
 //!
-//! Outside of any trace the call goes through untouched; see [`ContextMissing`].
+//! Outside of any trace the call goes through untouched; see [`ContextMissing`](crate::context::ContextMissing).
 
 mod inputs;
 mod interceptor;
