@@ -77,7 +77,7 @@ async fn errors_of_a_body_are_the_callees_unless_the_call_is_local_work() {
             let call = if local { get(headers).local() } else { get(headers) }.begin_in(&segment);
             let call = if made_local { call.make_local() } else { call };
             let body = Frames(vec![Err(io::Error::other("it breaks off"))], false);
-            call.follow(Response::new(body)).into_body().collect().await.err().expect("an error");
+            call.follow(Response::new(body)).into_body().collect().await.unwrap_err();
             segment.close();
             let document = documents.take_one();
             let call = document.subsegments().next().unwrap();

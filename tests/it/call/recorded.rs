@@ -10,7 +10,7 @@ use tower_xray::{
     Entity, FutureExt, Recorder, TraceHeader,
     call::{self, Call, CallBuilder, Class, Failure},
     current,
-    document::{Namespace, SqlField},
+    document::{EntityDocument, Namespace, SqlField},
     sampling::SampleNone,
 };
 
@@ -173,7 +173,7 @@ async fn what_runs_in_a_call_is_part_of_it_and_its_result_is_how_the_call_ends()
     .await;
     segment.close();
     let document = documents.take_one();
-    let faults: Vec<bool> = document.subsegments().map(|call| call.fault()).collect();
+    let faults: Vec<bool> = document.subsegments().map(EntityDocument::fault).collect();
     assert_eq!(faults, [false, true, false, true], "{document}");
 }
 
@@ -390,7 +390,9 @@ fn attempts_of_a_call_to_aws_are_counted_and_those_of_local_work_are_not() {
 
 #[test]
 fn a_call_that_ends_while_its_thread_panics_for_something_else_is_no_fault() {
-    struct EndOnDrop(Option<Call>, fn(Call));
+    type End = fn(Call);
+
+    struct EndOnDrop(Option<Call>, End);
 
     impl Drop for EndOnDrop {
         fn drop(&mut self) {
@@ -398,7 +400,7 @@ fn a_call_that_ends_while_its_thread_panics_for_something_else_is_no_fault() {
         }
     }
 
-    let ends: [(fn(Call), Option<&Value>, usize); 3] = [
+    let ends: [(End, Option<&Value>, usize); 3] = [
         (Call::end, None, 0),
         (|call| call.fail(&unavailable()), Some(&json!(true)), 2),
         (|call| call.set_status(204, Class::Ok), None, 0),
@@ -436,6 +438,6 @@ async fn a_future_that_is_polled_after_its_end_begins_nothing_anew() {
     .await;
     segment.close();
     let document = documents.take_one();
-    let names: Vec<&str> = document.subsegments().map(|subsegment| subsegment.name()).collect();
+    let names: Vec<&str> = document.subsegments().map(EntityDocument::name).collect();
     assert_eq!(names, ["cache.internal", "captured", "plain"]);
 }
