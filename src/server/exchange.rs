@@ -191,13 +191,14 @@ impl Exchange {
         let expected = length.filter(|_| !empty);
         let events = expected.is_none() && !bodiless && is_event_stream(response.headers());
         self.response = Some(Progress { bodiless, status, expected, sent: 0, wanted: false, events });
-        segment.set_status(status.as_u16(), Class::of_status(status.as_u16()));
+        let class = Class::of_status(status.as_u16());
+        segment.set_status(status.as_u16(), class);
         if segment.is_recorded() {
             if let Some(error) = response.extensions().get::<RecordedError>() {
                 segment.add_cause(|| error.description().clone());
             }
         }
-        self.classify_unrecorded(Class::of_status(status.as_u16()));
+        self.classify_unrecorded(class);
         self.note(response_head.grpc);
     }
 
@@ -212,15 +213,14 @@ impl Exchange {
         self.segment.is_none()
     }
 
-    /// The exchange is over. The segment closes when it is dropped, and nothing happens a second time.
-    fn end(&mut self) -> Option<Segment> {
-        let segment = self.segment.take()?;
+    /// Closes the segment. Nothing happens a second time.
+    fn end(&mut self) {
+        let Some(segment) = self.segment.take() else { return };
         if let Some(Observed { observation, flags }) = self.rare.as_mut().and_then(|rare| rare.observed.take()) {
             let status = self.response.map(|progress| progress.status.as_u16());
             // Those of a segment that is recorded have the flags that the program has set.
             observation.end(status, segment.flags().unwrap_or(flags));
         }
-        Some(segment)
     }
 
     /// Adds to the flags of the segment, and to those that stand in for them where nothing is recorded.
@@ -306,17 +306,17 @@ impl Drop for Exchange {
         if !self.followed {
             return;
         }
-        // hyper does not ask a body for its end when it knows that there is nothing more to come.
-        let ended = |progress: Progress| {
-            progress.bodiless
-                || progress.events && progress.wanted && !thread::panicking()
-                || progress.expected.is_some_and(|expected| progress.sent >= expected)
-        };
         // The segment says so when it closes, and sampling has to hear it before.
         let panicking = thread::panicking();
         if panicking {
             self.classify(Class::Fault);
         }
+        // hyper does not ask a body for its end when it knows that there is nothing more to come.
+        let ended = |progress: Progress| {
+            progress.bodiless
+                || progress.events && progress.wanted && !panicking
+                || progress.expected.is_some_and(|expected| progress.sent >= expected)
+        };
         if self.response.is_some_and(ended) {
             self.on_end();
         }
