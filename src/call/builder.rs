@@ -190,13 +190,8 @@ impl<'a> CallBuilder<'a> {
 
     /// Adds the fields of `sql` and `aws`; how many of the latter are refused.
     fn describe(&self, tree: &mut Tree, index: Index) -> usize {
-        let mut known = 0_u32;
-        for (field, value) in self.sql.iter().filter(|(_, value)| !value.is_empty()) {
-            let bit = 1 << *field as u32;
-            if known & bit == 0 {
-                tree.add_sql(index, *field, value);
-            }
-            known |= bit;
+        for (field, value) in self.sql {
+            tree.add_sql(index, *field, value);
         }
         self.aws.iter().filter(|(key, value)| !tree.add_aws(index, key, (*value).into())).count()
     }

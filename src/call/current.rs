@@ -2,10 +2,7 @@
 //!
 //! In: what a client learns below the layer that began the call: retries, redirects. Out: more about that call.
 
-use crate::{
-    context::current,
-    entity::{Entity, current::with_current},
-};
+use crate::entity::{Entity, current::with_current};
 
 /// Returns whether the running code is directly part of a call to another service.
 #[must_use]
@@ -15,5 +12,5 @@ pub fn is_current() -> bool {
 
 /// Counts one more attempt of the current call: its annotation `attempts`, from the second on. Elsewhere, it does nothing.
 pub fn count_attempt() {
-    current().count_attempt();
+    with_current(Entity::count_attempt);
 }

@@ -2,7 +2,7 @@
 //!
 //! In: what is learned of a call that has begun, and how it ends. Out: its subsegment, closed once.
 
-use std::{cmp::Reverse, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, Uri};
 
@@ -49,12 +49,7 @@ impl Call {
             (None, None) => Secrets::None,
             (Some(texts), None) => Secrets::Texts(texts.clone()),
             (None, Some(url)) => Secrets::Url(Box::new(url.clone())),
-            (Some(texts), Some(url)) => {
-                let mut all: Vec<String> = texts.iter().cloned().chain(target::secrets(url)).collect();
-                // One may be a part of another, which would not be found without it.
-                all.sort_by_key(|secret| Reverse(secret.len()));
-                Secrets::Texts(all.into())
-            }
+            (Some(texts), Some(url)) => Secrets::Texts(texts.iter().cloned().chain(target::secrets(url)).collect()),
         };
         self
     }

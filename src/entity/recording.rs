@@ -10,9 +10,8 @@ use std::{
 #[cfg(feature = "tracing-subscriber")]
 use crate::document::Detail;
 use crate::{
-    classify::Flags,
     clock::Moment,
-    document::{Description, Index, Kind, NONE, SegmentDocument, Tree},
+    document::{Description, Index, Kind, NONE, Node, SegmentDocument, Tree},
     header::TraceHeader,
     id::{SegmentId, TraceId},
     recorder::core::Core,
@@ -177,19 +176,9 @@ impl Recording {
         tree.open_node(index, id).is_some() && tree.details(index).any(kind)
     }
 
-    /// The flags so far of an entity that is still open.
-    pub(super) fn flags(&self, index: Index, id: SegmentId) -> Option<Flags> {
-        self.tree().open_node(index, id).map(|node| node.flags)
-    }
-
-    /// Whether a panic of the thread that drops an entity is its own.
-    pub(super) fn is_to_blame(&self, index: Index, id: SegmentId) -> bool {
-        self.tree().open_node(index, id).is_some_and(|node| !node.is_blameless)
-    }
-
-    /// Whether an entity that is still open is a call to another service.
-    pub(super) fn is_call(&self, index: Index, id: SegmentId) -> bool {
-        self.tree().open_node(index, id).is_some_and(|node| node.namespace.is_some())
+    /// Looks at an entity that is still open.
+    pub(super) fn look<T>(&self, index: Index, id: SegmentId, look: impl FnOnce(&Node) -> T) -> Option<T> {
+        self.tree().open_node(index, id).map(|node| look(node))
     }
 
     /// Changes the segment itself.

@@ -36,12 +36,7 @@ impl Entity {
     #[cfg(feature = "tracing-subscriber")]
     pub(crate) fn add_sql(&self, field: SqlField, value: &str) {
         let State::Recorded { recording, index, id } = &self.0 else { return };
-        let is_field = |detail: &Detail| matches!(detail, Detail::Sql { field: known, .. } if *known == field);
-        recording.describe(*index, *id, |tree| {
-            if !tree.details(*index).any(is_field) {
-                tree.add_sql(*index, field, value);
-            }
-        });
+        recording.describe(*index, *id, |tree| tree.add_sql(*index, field, value));
     }
 
     /// Records a cause; `describe` runs before anything is locked, since it runs the caller's code.
@@ -80,8 +75,7 @@ impl Entity {
 
     /// Whether it is a call to another service.
     pub(crate) fn is_call(&self) -> bool {
-        let State::Recorded { recording, index, id } = &self.0 else { return false };
-        recording.is_call(*index, *id)
+        self.look(|node| node.namespace.is_some()).unwrap_or_default()
     }
 
     /// Counts one more attempt of a call; that there was one need not be said.
@@ -114,8 +108,7 @@ impl Entity {
 
     /// Whether a panic of the thread that drops it is its own.
     pub(crate) fn is_to_blame(&self) -> bool {
-        let State::Recorded { recording, index, id } = &self.0 else { return false };
-        recording.is_to_blame(*index, *id)
+        self.look(|node| !node.is_blameless).unwrap_or_default()
     }
 
     /// Adds to the flags.
@@ -125,12 +118,16 @@ impl Entity {
 
     /// The flags so far, of an entity that is recorded and open.
     pub(crate) fn flags(&self) -> Option<Flags> {
-        let State::Recorded { recording, index, id } = &self.0 else { return None };
-        recording.flags(*index, *id)
+        self.look(|node| node.flags)
     }
 
     pub(crate) fn set_content_length(&self, bytes: u64) {
         self.update(|node| node.http.content_length = Some(bytes));
+    }
+
+    fn look<T>(&self, look: impl FnOnce(&Node) -> T) -> Option<T> {
+        let State::Recorded { recording, index, id } = &self.0 else { return None };
+        recording.look(*index, *id, look)
     }
 
     pub(crate) fn update(&self, change: impl FnOnce(&mut Node)) {

@@ -34,7 +34,7 @@ pub(super) struct Target {
     /// The same for anything else.
     pub(super) connection_string: String,
     pub(super) user: String,
-    /// What no message may contain, longest first.
+    /// What no message may contain.
     pub(super) secrets: Vec<String>,
 }
 
@@ -59,7 +59,7 @@ impl Target {
         }
         let told = [&target.name, &target.user];
         target.secrets.retain(|secret| !secret.is_empty() && !told.contains(&secret));
-        target.secrets.sort_unstable_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        target.secrets.sort_unstable();
         target.secrets.dedup();
         target
     }

@@ -15,7 +15,7 @@ pub struct Sql(Arc<Database>);
 #[derive(Clone)]
 pub(super) struct Database {
     pub(super) target: Target,
-    /// What no message may contain, longest first.
+    /// What no message may contain.
     pub(super) secrets: Arc<[String]>,
     pub(super) database_type: String,
     pub(super) database_version: String,

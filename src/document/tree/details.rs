@@ -105,9 +105,10 @@ impl Tree {
         }
     }
 
-    /// Says something about a query; an empty value says nothing. Every field is told once.
+    /// Adds a field of a query, unless the value is empty or the field has one already.
     pub(crate) fn add_sql(&mut self, index: Index, field: SqlField, value: &str) {
-        if !value.is_empty() {
+        let is_known = |detail: &Detail| matches!(detail, Detail::Sql { field: known, .. } if *known == field);
+        if !value.is_empty() && !self.details(index).any(is_known) {
             let value = match field {
                 SqlField::SanitizedQuery => self.write(truncate(value, MAX_STATEMENT)),
                 _ => self.write_string(value),
