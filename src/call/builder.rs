@@ -111,7 +111,7 @@ impl<'a> CallBuilder<'a> {
         self
     }
 
-    /// Sets fields of the `aws` object; [`Entity::add_aws`] says what becomes of keys and values.
+    /// Sets fields of the `aws` object; [`Entity::add_aws`] describes how keys and values are sanitised.
     pub const fn aws(mut self, fields: &'a [(&'a str, &'a str)]) -> Self {
         self.aws = fields;
         self

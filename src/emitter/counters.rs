@@ -1,4 +1,4 @@
-//! Counts what becomes of documents, each of them once.
+//! Counts each document once: as emitted, or by the reason why it was dropped.
 //!
 //! In: numbers of documents, by any thread. Out: the statistics of an emitter.
 

@@ -27,7 +27,7 @@ pub struct Entity(pub(super) State);
 pub(super) enum State {
     #[default]
     None,
-    /// Not recorded; this goes on to whoever is called.
+    /// Not recorded: the header for the services that it calls.
     Propagated(TraceHeader),
     Recorded {
         recording: Arc<Recording>,
@@ -112,7 +112,7 @@ impl Entity {
     /// Adds metadata in the namespace `default`: kept with the trace, and not searched.
     ///
     /// The value is any that can be JSON. One that cannot, that is larger than 64,000 bytes or nested deeper than 40
-    /// levels, is refused and counted; the document tells of the latter two in its own metadata (`tower_xray.cut`).
+    /// levels, is refused and counted; the document lists the latter two in its own metadata (`tower_xray.cut`).
     pub fn add_metadata(&self, key: &str, value: impl Serialize) {
         self.add_metadata_in("default", key, value);
     }

@@ -1,4 +1,4 @@
-//! What requests and calls tell of their entities.
+//! What requests and calls record at their entities.
 //!
 //! In: statuses, lengths, causes, queries. Out: the fields and flags of the entity that they are about.
 

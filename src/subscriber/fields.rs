@@ -22,7 +22,7 @@ use crate::{
 /// The type of an exception of which only the text is known.
 const ERROR: &str = "error";
 
-/// What becomes of values that a span has by their `Debug` or `Display`: `?value`, `%value`, arguments of functions.
+/// How to record values that a span has by their `Debug` or `Display`: `?value`, `%value`, arguments of functions.
 ///
 /// They are cut at 1,000 characters.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

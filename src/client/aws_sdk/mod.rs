@@ -38,7 +38,7 @@
 //! The name is the service (`DynamoDB`, `S3`, `Secrets Manager`). The `aws` object has `operation`, `region`,
 //! `request_id`, `id_2` (S3's extended request id), `retries`, and of the input what the configuration captures, by the
 //! keys of X-Ray: `TableName` as `table_name`, `Bucket` as `bucket_name`. [`inputs`] are those that identify what is
-//! called. Among them is the key of an object in S3, as with the X-Ray SDKs: where keys tell of persons, capture the names
+//! called. Among them is the key of an object in S3, as with the X-Ray SDKs: if keys identify people, capture the names
 //! that you want instead. Nothing else of the input is recorded, and no headers, queries or bodies.
 //!
 //! A throttled call is an error and a throttle: its status is 429, or it is one that the SDK itself would retry as

@@ -19,7 +19,7 @@ use crate::{
 /// Runs a query in a subsegment of the current entity; an `Err` becomes its fault and cause, and is passed on.
 ///
 /// It is to a query what [`capture`](crate::capture) is to other work: with [`FutureExt::in_subsegment`] it shares when
-/// the subsegment begins and closes, and what becomes of a panic and of a future that is dropped.
+/// the subsegment begins and closes, and how a panic and a dropped future are recorded.
 ///
 /// The first argument is a [`Sql`] by reference, or [one with a statement](crate::Sql::statement).
 ///

@@ -10,13 +10,13 @@ use tower_xray::{
     FutureExt, Recorder,
     call::{self, Call, Class, Failure},
     current,
-    document::{ExceptionDocument, SegmentDocument},
+    document::ExceptionDocument,
     sampling::SampleNone,
 };
 
 use crate::{
     outline::outline,
-    support::{described, recorder, recorder_with},
+    support::{described, in_segment, recorder, recorder_with},
 };
 
 #[derive(Debug)]
@@ -29,14 +29,6 @@ impl fmt::Display for Refused {
 }
 
 impl std::error::Error for Refused {}
-
-async fn in_segment<T>(work: impl Future<Output = T>) -> (T, SegmentDocument) {
-    let (recorder, documents) = recorder();
-    let segment = recorder.begin_segment("shop");
-    let output = work.in_entity(&segment).await;
-    segment.close();
-    (output, documents.take_one())
-}
 
 /// An answer that is an error, although there is nothing wrong with the future.
 fn end_with_answer(call: Call, answer: &Option<u32>) {

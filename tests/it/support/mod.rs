@@ -11,7 +11,7 @@ use tokio::{
     sync::mpsc,
 };
 use tower_xray::{
-    Recorder, RecorderBuilder,
+    FutureExt, Recorder, RecorderBuilder,
     document::{EntityDocument, SegmentDocument},
     emitter::{Emitter, InMemoryEmitter},
     sampling::SampleAll,
@@ -52,6 +52,15 @@ impl Documents {
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
+}
+
+/// Runs work in a segment of a recorder of everything; its output, and the only document, which has every subsegment.
+pub(crate) async fn in_segment<T>(work: impl Future<Output = T>) -> (T, SegmentDocument) {
+    let (recorder, documents) = recorder();
+    let segment = recorder.begin_segment("shop");
+    let output = work.in_entity(&segment).await;
+    segment.close();
+    (output, documents.take_one())
 }
 
 /// Asserts that AWS's schema and the OpenTelemetry collector take a document.

@@ -13,12 +13,11 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::SdkConfig;
 use serde_json::{Value, json};
 use tower_xray::{
-    FutureExt,
     client::aws_sdk::{XRayInterceptor, inputs},
     document::SegmentDocument,
 };
 
-use crate::support::{assert_valid_json, recorder};
+use crate::support::{assert_valid_json, in_segment};
 
 /// What the clients of a test share.
 fn sdk_config(endpoint: &str, http_client: SharedHttpClient) -> SdkConfig {
@@ -55,15 +54,6 @@ macro_rules! traced {
 }
 
 use traced;
-
-/// Runs calls in a segment; their output, and the segment's document, which has every subsegment.
-async fn in_segment<T>(work: impl Future<Output = T>) -> (T, SegmentDocument) {
-    let (recorder, documents) = recorder();
-    let segment = recorder.begin_segment("shop");
-    let output = work.in_entity(&segment).await;
-    segment.close();
-    (output, documents.take_one())
-}
 
 /// The subsegments of a segment as JSON, without what is different each time.
 fn subsegments(document: &SegmentDocument) -> Vec<Value> {

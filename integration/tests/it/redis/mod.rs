@@ -9,14 +9,13 @@ use std::{env, time::Duration};
 use redis::{AsyncCommands, AsyncConnectionConfig, RedisResult, Value, pipe};
 use serde_json::json;
 use tower_xray::{
-    FutureExt,
     call::MissingContext,
     document::{EntityDocument, SegmentDocument},
 };
 
 use self::client::{Client, Connection};
 use crate::{
-    support::{assert_valid_json, recorder},
+    support::{assert_valid_json, in_segment},
     tree::tree,
 };
 
@@ -44,15 +43,6 @@ async fn connection() -> Option<(Client, Connection)> {
     let client = client()?;
     let connection = client.connect(&patient()).await.unwrap();
     Some((client, connection))
-}
-
-/// Runs work in a segment; its output, and the document, which has every call.
-async fn in_segment<T>(work: impl Future<Output = T>) -> (T, SegmentDocument) {
-    let (recorder, documents) = recorder();
-    let segment = recorder.begin_segment("shop");
-    let output = work.in_entity(&segment).await;
-    segment.close();
-    (output, documents.take_one())
 }
 
 /// The calls of a segment, a line each. The port of the server is another one each time.
